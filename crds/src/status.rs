@@ -315,8 +315,9 @@ pub struct Ended {
     pub message: String,
     /// Number of the attempt.
     pub attempt: i64,
-    /// Generation of the spec at that time: a terminal end waits for a newer one.
-    pub generation: i64,
+    /// SHA-256 of the policy at that time: an end without a verdict waits for another release, another policy or a person.
+    #[schemars(length(max = 71))]
+    pub policy_hash: String,
     /// Whether the proof that nobody reaches the release any more was complete.
     #[schemars(length(max = 64))]
     pub proof: String,
@@ -337,6 +338,9 @@ pub struct Canary {
     /// Percent of new sessions that begin on the trial.
     #[schemars(range(min = 0, max = 100))]
     pub weight: i64,
+    /// Percent that the trial's pods are sized for: pods first, then weight.
+    #[schemars(range(min = 0, max = 100))]
+    pub target: i64,
     /// When the attempt began.
     pub since: Time,
     /// When the step began, that is, when its weight was first accepted by the gateway.
@@ -348,6 +352,9 @@ pub struct Canary {
     /// Set when a person approved the current step, or the whole rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// Set when no evidence is needed: `SameBehavior` (only provenance differs) or `PassedBakeBefore` (a return to a release that proved itself).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast_track: Option<FastTrack>,
     /// Set when a person or an alert forbade the promotion of this attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
@@ -365,6 +372,15 @@ pub struct Canary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub plan: Option<String>,
+}
+
+/// One of `SameBehavior`, `PassedBakeBefore`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FastTrack {
+    /// Only provenance differs from the release that serves.
+    SameBehavior,
+    /// It served before and passed its bake.
+    PassedBakeBefore,
 }
 
 /// Why a canary waits.
@@ -432,8 +448,9 @@ pub struct Reverting {
     pub message: String,
     /// Number of the attempt.
     pub attempt: i64,
-    /// Generation of the spec when it was decided.
-    pub generation: i64,
+    /// SHA-256 of the policy when it was decided.
+    #[schemars(length(max = 71))]
+    pub policy_hash: String,
     /// Since when.
     pub since: Time,
 }
@@ -456,6 +473,9 @@ pub struct Baking {
     /// On what it was promoted: `First`, `NonInferior`, `WithinMarginRegression`, `NoRegressionDetected`, `SameBehavior` or `Approved`.
     #[schemars(length(max = 64))]
     pub basis: String,
+    /// SHA-256 of the policy of the attempt.
+    #[schemars(length(max = 71))]
+    pub policy_hash: String,
     /// A person forbade that it is taken back by itself.
     #[serde(default)]
     pub no_bake_rollback: bool,

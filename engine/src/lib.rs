@@ -9,9 +9,14 @@
 pub mod decide;
 pub mod digest;
 pub mod evidence;
+pub mod gate;
+pub mod hash;
 pub mod observed;
 pub mod plan;
+pub mod phase;
 pub mod policy;
 pub mod preflight;
+pub mod record;
+pub mod render;
 pub mod stats;
 pub mod validate;

@@ -2,7 +2,7 @@
 # daemon.sh; it must not wait for readiness, which is up.sh's to judge.
 # shellcheck shell=bash
 
-DAEMONS=(etcd containerd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy envoy-gateway)
+DAEMONS=(etcd containerd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns envoy-gateway)
 
 # Fills `command` with the command line of a daemon.
 command_of() {
@@ -17,7 +17,7 @@ command_of() {
       --etcd-servers=http://127.0.0.1:2379 --service-cluster-ip-range="$SERVICE_RANGE"
       --client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/server.crt" --tls-private-key-file="$pki/server.key"
       --service-account-key-file="$pki/service-account.pub" --service-account-signing-key-file="$pki/service-account.key"
-      --service-account-issuer=https://kubernetes.default.svc --authorization-mode=Node,RBAC
+      --service-account-issuer=https://kubernetes.default.svc "--authorization-mode=Node,RBAC"
       --enable-admission-plugins=NodeRestriction --allow-privileged=true
       --kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key"
       --kubelet-certificate-authority="$pki/ca.crt" --kubelet-preferred-address-types=InternalIP
@@ -31,6 +31,7 @@ command_of() {
     kubelet) command=("$KUBERNETES/kubelet" --config="$STATE/config/kubelet.yaml" --kubeconfig="$pki/kubelet.kubeconfig"
       --root-dir="$STATE/kubelet" --node-ip="$NODE_IP" --hostname-override=node1) ;;
     kube-proxy) command=("$KUBERNETES/kube-proxy" --config="$STATE/config/kube-proxy.yaml") ;;
+    coredns) command=("$COREDNS/coredns" -conf "$STATE/config/Corefile") ;;
     envoy-gateway) command=(env KUBECONFIG="$KUBECONFIG_FILE" "$ENVOY_GATEWAY/envoy-gateway" server
       --config-path "$STATE/config/envoy-gateway.yaml") ;;
     *) die "no daemon is named $1; there are: ${DAEMONS[*]}" ;;
@@ -50,6 +51,7 @@ start_daemon() { # name
   command_of "$1"
   (
     exec 9>&-
+    cd /
     join_node_cgroup
     # The number that the daemon has among the node's processes, where it cannot mean another one.
     # shellcheck disable=SC2016

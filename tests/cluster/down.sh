@@ -12,13 +12,10 @@ netns_inode=$(stat -Lc %i "$NETNS" 2>/dev/null || echo none)
 
 # Processes that live in the cluster's network namespace, or in a cgroup of it (pods).
 members() {
-  local process
-  for process in /proc/[0-9]*; do
-    if [[ $(stat -Lc %i "$process/ns/net" 2>/dev/null) == "$netns_inode" ]] ||
-      grep -qs ":/$CLUSTER/" "$process/cgroup"; then
-      echo "${process#/proc/}"
-    fi
-  done
+  {
+    stat -Lc '%i %n' /proc/[0-9]*/ns/net 2>/dev/null | awk -F'[ /]' -v inode="$netns_inode" '$1 == inode { print $4 }'
+    grep -ls ":/$CLUSTER/" /proc/[0-9]*/cgroup | cut -d/ -f3
+  } | sort -un
 }
 
 end_processes() {

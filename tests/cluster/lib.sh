@@ -26,6 +26,7 @@ KUBERNETES_VERSION=$(module_version kubernetes k8s.io/kubernetes)
 ETCD_VERSION=$(module_version etcd go.etcd.io/etcd/server/v3)
 ENVOY_GATEWAY_VERSION=$(module_version envoy-gateway github.com/envoyproxy/gateway)
 GATEWAY_API_VERSION=$(module_version envoy-gateway sigs.k8s.io/gateway-api)
+COREDNS_VERSION=$(module_version coredns github.com/coredns/coredns)
 HELM_VERSION=$(module_version helm helm.sh/helm/v4)
 ENVOY_VERSION=1.40.0
 CARGO_DENY_VERSION=0.20.2
@@ -36,6 +37,7 @@ ETCD=$CACHE/etcd-$ETCD_VERSION
 ENVOY_GATEWAY=$CACHE/envoy-gateway-$ENVOY_GATEWAY_VERSION
 GATEWAY_CRDS=$CACHE/gateway-crds-$GATEWAY_API_VERSION-$ENVOY_GATEWAY_VERSION
 ENVOY=$CACHE/envoy-$ENVOY_VERSION
+COREDNS=$CACHE/coredns-$COREDNS_VERSION
 HELM=$CACHE/helm-$HELM_VERSION
 CARGO_DENY=$CACHE/cargo-deny-$CARGO_DENY_VERSION
 PAUSE=$CACHE/pause-$PAUSE_VERSION
@@ -63,7 +65,7 @@ in_net() { nsenter --net="$NETNS" -- "$@"; }
 in_node() {
   local pid
   pid=$(node_pid) || die "the cluster of $CHECKOUT is not up; run: make cluster"
-  nsenter --target "$pid" --net --mount --pid --wd=/ -- "$@"
+  nsenter --target "$pid" --net --mount --pid -- "$@"
 }
 
 kubectl() { in_net "$KUBERNETES/kubectl" --kubeconfig "$KUBECONFIG_FILE" "$@"; }
@@ -83,7 +85,6 @@ cgroup_mounts() { findmnt --raw --noheadings --types cgroup,cgroup2 --output TAR
 
 # Nobody else may bring this cluster up or down meanwhile. The lock ends with the script.
 lock_cluster() {
-  mkdir -p "$(dirname "$STATE")"
-  exec 9>"$STATE.lock"
+  exec 9>"/run/$CLUSTER.lock"
   flock -n 9 || { say "waiting for another make cluster or cluster-down of this checkout"; flock 9; }
 }

@@ -4,15 +4,17 @@
 # folder except through apt. A tool appears in the cache whole or not at all, so that this
 # can be interrupted and run again; two checkouts share the cache and never build twice.
 #
-#   tools.sh [packages|kubernetes|etcd|envoy-gateway|gateway-crds|envoy|helm|pause|cargo-deny]...
+#   tools.sh [packages|kubernetes|etcd|envoy-gateway|gateway-crds|envoy|coredns|helm|pause|cargo-deny]...
 #
 # Without arguments: everything.
+# The builders are called by name, which shellcheck cannot see:
+# shellcheck disable=SC2317
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 PACKAGES=(containerd runc containernetworking-plugins buildah nftables iproute2 procps
   openssl musl-tools jq curl ca-certificates unzip)
-ALL=(packages kubernetes etcd envoy-gateway gateway-crds envoy helm pause cargo-deny)
+ALL=(packages kubernetes etcd envoy-gateway gateway-crds envoy coredns helm pause cargo-deny)
 
 export GOFLAGS=-buildvcs=false CGO_ENABLED=0
 
@@ -21,14 +23,14 @@ folder_of() {
   case $1 in
     kubernetes) echo "$KUBERNETES" ;; etcd) echo "$ETCD" ;; envoy-gateway) echo "$ENVOY_GATEWAY" ;;
     gateway-crds) echo "$GATEWAY_CRDS" ;; envoy) echo "$ENVOY" ;; helm) echo "$HELM" ;;
-    pause) echo "$PAUSE" ;; cargo-deny) echo "$CARGO_DENY" ;;
+    coredns) echo "$COREDNS" ;; pause) echo "$PAUSE" ;; cargo-deny) echo "$CARGO_DENY" ;;
     *) die "no tool is named $1; there are: ${ALL[*]}" ;;
   esac
 }
 expected_seconds() {
   case $1 in
     kubernetes) echo 270 ;; etcd) echo 25 ;; envoy-gateway) echo 180 ;; gateway-crds) echo 5 ;;
-    envoy) echo 15 ;; helm) echo 90 ;; pause) echo 5 ;; cargo-deny) echo 240 ;; *) echo 60 ;;
+    envoy) echo 15 ;; coredns) echo 60 ;; helm) echo 90 ;; pause) echo 5 ;; cargo-deny) echo 240 ;; *) echo 60 ;;
   esac
 }
 
@@ -57,6 +59,11 @@ build_envoy-gateway() {
 build_helm() {
   cd "$CLUSTER_DIR/tools/helm"
   go build -trimpath -ldflags "-s -w" -o "$1/helm" tool
+}
+
+build_coredns() {
+  cd "$CLUSTER_DIR/tools/coredns"
+  go build -trimpath -ldflags "-s -w" -o "$1/coredns" .
 }
 
 # The modules carry the definitions; Envoy Gateway's stand in a one-line Helm condition.
@@ -176,6 +183,8 @@ is_missing() {
 main() {
   local wanted=("$@") missing=() tool total=0 step=0
   ((${#wanted[@]})) || wanted=("${ALL[@]}")
+  command -v go >/dev/null || die "go is missing; install Go 1.26 or later (https://go.dev/dl)"
+  command -v cargo >/dev/null || die "cargo is missing; install Rust (https://rustup.rs)"
   mkdir -p "$CACHE"
   for tool in "${wanted[@]}"; do
     [[ $tool == packages ]] || folder_of "$tool" >/dev/null
@@ -199,4 +208,4 @@ main() {
   done
 }
 
-main "$@"
+main "$@"; exit

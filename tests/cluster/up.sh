@@ -9,15 +9,32 @@ need_root "make cluster"
 lock_cluster
 
 is_up() {
-  [[ -e $STATE/up ]] && node_pid >/dev/null || return 1
+  [[ -e $STATE/up ]] && node_pid >/dev/null && [[ -z $(stopped_daemons) ]] &&
+    kubectl get --raw /readyz >/dev/null 2>&1
+}
+
+stopped_daemons() {
   local name
-  for name in "${DAEMONS[@]}"; do daemon_runs "$name" || return 1; done
-  kubectl get --raw /readyz >/dev/null 2>&1
+  for name in "${DAEMONS[@]}"; do daemon_runs "$name" || echo "$name"; done
+}
+
+# A whole cluster that only lost a daemon keeps what is in it.
+repair() {
+  [[ -e $STATE/up ]] && node_pid >/dev/null || return 0
+  local name
+  for name in $(stopped_daemons); do
+    say "starting $name again"
+    start_daemon "$name"
+  done
+  for _ in $(seq 100); do
+    ! is_up || return 0
+    sleep 0.1
+  done
 }
 
 check_tools() {
   local folder
-  for folder in "$KUBERNETES" "$ETCD" "$ENVOY_GATEWAY" "$GATEWAY_CRDS" "$ENVOY" "$PAUSE"; do
+  for folder in "$KUBERNETES" "$ETCD" "$ENVOY_GATEWAY" "$GATEWAY_CRDS" "$ENVOY" "$COREDNS" "$PAUSE"; do
     [[ -d $folder ]] || die "$folder is missing; run: make tools"
   done
 }
@@ -63,7 +80,7 @@ write_config() {
   local file
   mkdir -p "$STATE"/{config,cni,logs,pids,pod-logs,containerd,manifests}
   for file in "$CLUSTER_DIR"/config/* "$CLUSTER_DIR"/manifests/*; do
-    sed -e "s#@STATE@#$STATE#g; s#@CLUSTER@#$CLUSTER#g; s#@PAUSE_IMAGE@#$PAUSE_IMAGE#g" \
+    sed -e "s#@STATE@#$STATE#g; s#@CLUSTER@#$CLUSTER#g; s#@NODE_IP@#$NODE_IP#g; s#@PAUSE_IMAGE@#$PAUSE_IMAGE#g" \
       -e "s#@ENVOY_VERSION@#$ENVOY_VERSION#g; s#@GATEWAY_PORT@#$GATEWAY_PORT#g" \
       "$file" >"$STATE/${file#"$CLUSTER_DIR"/}"
   done
@@ -75,6 +92,7 @@ write_config() {
 start_node() {
   (
     exec 9>&-
+    cd /
     join_node_cgroup
     echo "$BASHPID" >"$STATE/unshare.pid"
     exec nsenter --net="$NETNS" -- setsid unshare --mount --pid --fork --kill-child "$CLUSTER_DIR/node.sh"
@@ -103,6 +121,7 @@ start_gateway() {
 
 step() { say "[$1/6] $2 ($SECONDS s)"; }
 
+repair
 if is_up; then
   say "the cluster of $CHECKOUT ($CLUSTER) is already up; look around with: make shell"
   exit 0
@@ -125,8 +144,8 @@ start_daemon kube-apiserver
 wait_for containerd 15 in_node test -S "$STATE/containerd/containerd.sock"
 wait_for "the pause image" 15 import_pause_image
 wait_for "the API server" 60 kubectl get --raw /readyz
-step 3 "controllers, scheduler, kubelet, kube-proxy"
-for name in kube-controller-manager kube-scheduler kubelet kube-proxy; do start_daemon "$name"; done
+step 3 "controllers, scheduler, kubelet, kube-proxy, CoreDNS"
+for name in kube-controller-manager kube-scheduler kubelet kube-proxy coredns; do start_daemon "$name"; done
 step 4 "Gateway API $GATEWAY_API_VERSION and Envoy Gateway $ENVOY_GATEWAY_VERSION"
 install_gateway_kinds
 start_gateway
@@ -135,5 +154,6 @@ wait_for "a ready node" 60 node_is_ready
 wait_for "a service account in namespace agents" 30 kubectl -n agents get serviceaccount default
 step 6 "waiting for Envoy $ENVOY_VERSION"
 wait_for "Envoy on $NODE_IP:$GATEWAY_PORT" 60 gateway_listens
+[[ -z $(stopped_daemons) ]] || die "ended by themselves: $(stopped_daemons | paste -sd' '); the logs lie in $STATE/logs"
 touch "$STATE/up"
 say "$CLUSTER is up after $SECONDS s. Look around: make shell. One command: tests/cluster/run.sh kubectl get pods -A. End: make cluster-down"

@@ -2,9 +2,28 @@
 //!
 //! Pure: sessions, times and signals come in; counters and vectors come out. No I/O, no clock, no verdict.
 
+pub mod attempt;
+pub mod baseline;
+pub mod cohort;
+pub mod distribution;
+pub mod fold;
+pub mod outcome;
 pub mod process;
+pub mod rate;
+pub mod sample_ratio;
+pub mod session;
+pub mod signal;
 
+pub use attempt::Attempt;
+pub use baseline::BaselineFold;
+pub use distribution::Distribution;
+pub use outcome::Outcome;
 pub use process::GateProcess;
+pub use session::Limits;
+pub use signal::{Arm, Assignment, Finish, Kind, Signal, Start, Turn};
+
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +39,15 @@ pub struct Evidence {
     pub rate: Option<f64>,
     /// Per gate, in the order of the policy.
     pub gates: Vec<GateEvidence>,
+    /// Numbers per session, by name; they are reported and never act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<NumberEvidence>,
+    /// Counted sessions that some gate has not folded yet: what a restart of the receiver loses, in both arms.
+    #[serde(default)]
+    pub open: i64,
+    /// The number of the next stratum; numbers are never used twice, also after a restart.
+    #[serde(default)]
+    pub next_stratum: i64,
 }
 
 /// Whether the evidence can be read.
@@ -95,6 +123,18 @@ pub struct Counts {
     pub bad: i64,
     /// Sessions that began and have no outcome.
     pub missing: i64,
+}
+
+/// A number per session, in both arms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberEvidence {
+    /// `latency` (milliseconds, the slowest turn), `tokens_out` or `output_length` (characters).
+    pub name: String,
+    /// Canary sessions.
+    pub canary: Distribution,
+    /// Stable sessions.
+    pub stable: Distribution,
 }
 
 /// One gate in one slice.

@@ -166,9 +166,11 @@ impl Agent {
 
     /// A handle of this very release says how it was assigned; one of another release only goes on here.
     fn naming_of(&self, handle: &str) -> Naming {
-        let own = self
-            .pin()
-            .is_some_and(|pin| handle.strip_prefix(&pin).is_some_and(|rest| rest.starts_with('-')));
+        let own = self.pin().is_some_and(|pin| {
+            handle
+                .strip_prefix(&pin)
+                .is_some_and(|rest| rest.starts_with('-'))
+        });
         if !own {
             return Naming::Given;
         }
@@ -186,7 +188,9 @@ impl Agent {
         received: Option<Assignment>,
     ) -> Answer {
         let began = SystemTime::now();
-        let turn = self.conversations.begin_turn(&conversation, naming, received);
+        let turn = self
+            .conversations
+            .begin_turn(&conversation, naming, received);
         let outcome = self.player.outcome(self.seed, &conversation, turn.number);
         if turn.starts {
             self.telemetry
@@ -254,7 +258,11 @@ fn checked(name: String) -> Result<String, Refused> {
 
 /// Filler of exactly `chars` characters: the recorded texts were not published with the table.
 fn text_of(chars: usize) -> String {
-    "Synthetic text of the recorded length. ".chars().cycle().take(chars).collect()
+    "Synthetic text of the recorded length. "
+        .chars()
+        .cycle()
+        .take(chars)
+        .collect()
 }
 
 #[cfg(test)]

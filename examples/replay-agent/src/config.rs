@@ -212,14 +212,23 @@ mod tests {
             ("REPLAY_SEED", "-1"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();
-            assert!(message.contains(name) && message.contains(value), "{message}");
+            assert!(
+                message.contains(name) && message.contains(value),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn the_agent_is_named_by_its_release_first() {
-        let named = read(&[("AGENT_RELEASE_NAME", "support"), ("OTEL_SERVICE_NAME", "other")]);
+        let named = read(&[
+            ("AGENT_RELEASE_NAME", "support"),
+            ("OTEL_SERVICE_NAME", "other"),
+        ]);
         assert_eq!(named.unwrap().agent, "support");
-        assert_eq!(read(&[("OTEL_SERVICE_NAME", "other")]).unwrap().agent, "other");
+        assert_eq!(
+            read(&[("OTEL_SERVICE_NAME", "other")]).unwrap().agent,
+            "other"
+        );
     }
 }

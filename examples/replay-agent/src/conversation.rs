@@ -89,7 +89,14 @@ impl Conversations {
     /// Notes a conversation that was handed out and has had no turn yet.
     pub fn open(&self, id: &str, assignment: Option<Assignment>) {
         self.with(|memory, limit| {
-            memory.insert(id, Known { assignment, turns: 0 }, limit);
+            memory.insert(
+                id,
+                Known {
+                    assignment,
+                    turns: 0,
+                },
+                limit,
+            );
         });
     }
 
@@ -192,7 +199,11 @@ mod tests {
 
     #[test]
     fn a_client_without_echo_is_seen_to_start_here_too() {
-        assert!(Conversations::new(10).begin_turn("a", Naming::Given, WEIGHTED).starts);
+        assert!(
+            Conversations::new(10)
+                .begin_turn("a", Naming::Given, WEIGHTED)
+                .starts
+        );
     }
 
     #[test]

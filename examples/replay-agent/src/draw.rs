@@ -37,7 +37,10 @@ mod tests {
         let hits = (0..20_000)
             .filter(|n| happens(draw(7, &format!("c{n}"), 1, "x"), 0.3))
             .count();
-        assert!((5_800..6_200).contains(&hits), "{hits} of 20000 at rate 0.3");
+        assert!(
+            (5_800..6_200).contains(&hits),
+            "{hits} of 20000 at rate 0.3"
+        );
     }
 
     #[test]
@@ -50,7 +53,12 @@ mod tests {
     fn seed_conversation_turn_and_purpose_all_matter() {
         let base = draw(1, "a", 1, "x");
         assert_eq!(base, draw(1, "a", 1, "x"));
-        for other in [draw(2, "a", 1, "x"), draw(1, "b", 1, "x"), draw(1, "a", 2, "x"), draw(1, "a", 1, "y")] {
+        for other in [
+            draw(2, "a", 1, "x"),
+            draw(1, "b", 1, "x"),
+            draw(1, "a", 2, "x"),
+            draw(1, "a", 1, "y"),
+        ] {
             assert_ne!(base, other);
         }
     }

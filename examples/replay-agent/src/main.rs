@@ -79,7 +79,8 @@ enum StartError {
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "info,rmcp=warn".into()),
         )
         .with_ansi(false)
         .init();
@@ -139,7 +140,8 @@ fn build(config: &Config) -> Result<Agent, StartError> {
         model: shown.clone(),
         release,
     };
-    let send = config.otlp && level > ContractLevel::Plain && config.fault != Some(Fault::NoTelemetry);
+    let send =
+        config.otlp && level > ContractLevel::Plain && config.fault != Some(Fault::NoTelemetry);
     Ok(Agent {
         name: config.agent.clone(),
         model: shown,
@@ -158,13 +160,14 @@ fn build(config: &Config) -> Result<Agent, StartError> {
 /// The mounted release. Level 0 may run without one; a level that attests may not.
 fn load(config: &Config) -> Result<Option<Release>, StartError> {
     let mounted = config.release_dir.join("manifest.json").exists();
-    match (config.level, mounted) {
-        (Some(ContractLevel::Plain) | None, false) => Ok(None),
-        (Some(_), false) | (_, true) => {
-            let stale_copy = config.fault == Some(Fault::WrongBytes);
-            Ok(Some(release::load(&config.release_dir, stale_copy)?))
-        }
+    let may_run_without = config
+        .level
+        .is_none_or(|level| level == ContractLevel::Plain);
+    if !mounted && may_run_without {
+        return Ok(None);
     }
+    let stale_copy = config.fault == Some(Fault::WrongBytes);
+    Ok(Some(release::load(&config.release_dir, stale_copy)?))
 }
 
 fn model_of(release: &Release) -> Result<(String, ModelId), StartError> {

@@ -67,7 +67,10 @@ async fn sessions(State(agent): State<Arc<Agent>>, mut request: Request, next: N
     let handed_out = HandedOut::default();
     request.extensions_mut().insert(Arc::clone(&handed_out));
     let mut response = next.run(request).await;
-    if let Some(id) = handed_out.get().and_then(|id| HeaderValue::try_from(id).ok()) {
+    if let Some(id) = handed_out
+        .get()
+        .and_then(|id| HeaderValue::try_from(id).ok())
+    {
         response.headers_mut().insert(SESSION_HEADER, id);
     }
     response
@@ -98,7 +101,9 @@ impl ServerHandler for McpDoor {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         let result = self.negotiate_initialize(&request)?;
-        if let Some(handed_out) = parts_of(&context).and_then(|parts| parts.extensions.get::<HandedOut>()) {
+        if let Some(handed_out) =
+            parts_of(&context).and_then(|parts| parts.extensions.get::<HandedOut>())
+        {
             // A request is initialized once; a second value could not be sent anyway.
             let _ = handed_out.set(self.agent.open(received_by(&context)));
         }
@@ -110,7 +115,10 @@ impl ServerHandler for McpDoor {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(vec![open_conversation(), ask()]))
+        Ok(ListToolsResult::with_all_items(vec![
+            open_conversation(),
+            ask(),
+        ]))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -185,7 +193,10 @@ fn caller_of(
     match arguments.get("conversation") {
         Some(Value::String(handle)) => Ok(Caller::Handle(handle.clone())),
         Some(Value::Null) | None => Ok(session_in(context).map_or(Caller::New, Caller::Handle)),
-        Some(_) => Err(ErrorData::invalid_params("conversation must be a string", None)),
+        Some(_) => Err(ErrorData::invalid_params(
+            "conversation must be a string",
+            None,
+        )),
     }
 }
 
@@ -232,6 +243,8 @@ fn ask() -> Tool {
 fn object(schema: Value) -> Map<String, Value> {
     match schema {
         Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
     }
 }

@@ -125,9 +125,8 @@ fn chosen(rows: &[Row], number: u64) -> Row {
 
 fn scripted(script: &Script, seed: u64, conversation: &str, turn: u32) -> Outcome {
     let judged = turn == JUDGED_TURN;
-    let event = |purpose: &str, rate: f64| {
-        judged && happens(draw(seed, conversation, turn, purpose), rate)
-    };
+    let event =
+        |purpose: &str, rate: f64| judged && happens(draw(seed, conversation, turn, purpose), rate);
     let half = draw(seed, conversation, JUDGED_TURN, "dataset") % 2;
     let empty = event("empty_output", script.empty_output);
     let sent = judged && !event("missing", script.missing);
@@ -208,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_script_s_rates_are_met() {
-        let player = player("scripted", "task_success=0.7,tool_error=0.2,empty_output=0.1,missing=0.5");
+        let player = player(
+            "scripted",
+            "task_success=0.7,tool_error=0.2,empty_output=0.1,missing=0.5",
+        );
         let all: Vec<Outcome> = (0..10_000)
             .map(|n| player.outcome(1, &format!("c{n}"), 1))
             .collect();
@@ -226,6 +228,9 @@ mod tests {
         let model: ModelId = "gpt-5:0101".parse().unwrap();
         let error = Player::of(&model, 20).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(cause.contains("gpt-5-0101") && cause.contains("gpt-4-0613"), "{cause}");
+        assert!(
+            cause.contains("gpt-5-0101") && cause.contains("gpt-4-0613"),
+            "{cause}"
+        );
     }
 }

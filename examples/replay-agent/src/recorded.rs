@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::config::ModelId;
 
-/// The table as published with LLMDrift; source and licence are in `data/README.md`.
+/// The table as published with `LLMDrift`; source and licence are in `data/README.md`.
 pub const TABLE: &str = include_str!("../data/llmdrift_gpt4_prime.csv");
 
 const HEADER: &str = "dataset,arm,id,ok,format_ok,out_tok,chars,latency_s,cost_usd";
@@ -48,7 +48,9 @@ impl Row {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Rounded, at least 0, at most a few dozen.
     pub fn input_tokens(&self) -> u32 {
         let output = f64::from(self.output_tokens) * DOLLARS_PER_OUTPUT_TOKEN;
-        ((self.cost_usd - output) / DOLLARS_PER_INPUT_TOKEN).round().max(0.0) as u32
+        ((self.cost_usd - output) / DOLLARS_PER_INPUT_TOKEN)
+            .round()
+            .max(0.0) as u32
     }
 }
 
@@ -56,7 +58,9 @@ impl Row {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TableError {
     /// No row has this arm.
-    #[error("no recorded answers of {model}; there are some of gpt-4-0314 and gpt-4-0613, or use name: scripted")]
+    #[error(
+        "no recorded answers of {model}; there are some of gpt-4-0314 and gpt-4-0613, or use name: scripted"
+    )]
     UnknownModel {
         /// `name-version`.
         model: String,
@@ -134,15 +138,28 @@ mod tests {
 
     #[test]
     fn both_snapshots_hold_the_same_thousand_questions_in_the_same_order() {
-        let keys = |version| -> Vec<_> { rows(version).iter().map(|row| (row.dataset, row.id)).collect() };
+        let keys = |version| -> Vec<_> {
+            rows(version)
+                .iter()
+                .map(|row| (row.dataset, row.id))
+                .collect()
+        };
         assert_eq!(keys("0314").len(), 1_000);
         assert_eq!(keys("0314"), keys("0613"));
     }
 
     #[test]
-    fn the_price_leaves_a_plausible_number_of_input_tokens() {
-        for row in rows("0314").iter().chain(&rows("0613")) {
-            assert!((10..60).contains(&row.input_tokens()), "{row:?}");
+    fn the_price_leaves_thirty_input_tokens_nearly_everywhere() {
+        for version in ["0314", "0613"] {
+            let tokens: Vec<u32> = rows(version).iter().map(Row::input_tokens).collect();
+            assert!(
+                tokens.iter().filter(|count| **count == 30).count() >= 990,
+                "{version}"
+            );
+            assert!(
+                tokens.iter().all(|count| (30..=80).contains(count)),
+                "{version}"
+            );
         }
     }
 
@@ -154,7 +171,12 @@ mod tests {
 
     #[test]
     fn a_damaged_line_is_no_row() {
-        for line in ["", "prime,gpt-4-0314,1,2,1,3,4,1.0,0.1", "prime,gpt-4-0314,1,1,1,3,4,1.0", "prime,a,1,1,1,3,4,-1,0.1"] {
+        for line in [
+            "",
+            "prime,gpt-4-0314,1,2,1,3,4,1.0,0.1",
+            "prime,gpt-4-0314,1,1,1,3,4,1.0",
+            "prime,a,1,1,1,3,4,-1,0.1",
+        ] {
             assert_eq!(parse(line), None, "{line}");
         }
     }

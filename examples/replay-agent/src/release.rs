@@ -50,7 +50,9 @@ pub struct Release {
 
 /// A blob that is not the one which the manifest names.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{component}.json is {found} ({found_size} bytes), the manifest names {named} ({named_size} bytes)")]
+#[error(
+    "{component}.json is {found} ({found_size} bytes), the manifest names {named} ({named_size} bytes)"
+)]
 pub struct BlobMismatch {
     component: String,
     named: String,
@@ -171,10 +173,22 @@ mod tests {
 
     /// The worked release of the digest format: four components and a manifest of 936 bytes.
     const WORKED: [(&str, &str); 4] = [
-        ("model", r#"{"name":"claude-haiku-4-5","parameters":{"maxOutputTokens":1024,"temperature":0.2,"topP":1},"provider":"anthropic","version":"20251001"}"#),
-        ("prompt", "{\"messages\":[{\"role\":\"system\",\"template\":\"You are Ada\u{2019}s caf\u{e9} helper. {{tone}}\\n\"}],\"variables\":[{\"name\":\"tone\",\"required\":true}]}"),
-        ("tools", r#"{"tools":[{"annotations":{"readOnlyHint":true},"description":"Find an order.","inputSchema":{"properties":{"id":{"type":"string"}},"required":["id"],"type":"object"},"name":"lookup_order"}]}"#),
-        ("context", r#"{"segments":[{"cache":true,"maxTokens":2000,"name":"system","source":"prompt"},{"cache":true,"maxTokens":1000,"name":"tools","source":"tools"},{"maxTokens":150000,"name":"history","source":"history"}],"window":200000}"#),
+        (
+            "model",
+            r#"{"name":"claude-haiku-4-5","parameters":{"maxOutputTokens":1024,"temperature":0.2,"topP":1},"provider":"anthropic","version":"20251001"}"#,
+        ),
+        (
+            "prompt",
+            "{\"messages\":[{\"role\":\"system\",\"template\":\"You are Ada\u{2019}s caf\u{e9} helper. {{tone}}\\n\"}],\"variables\":[{\"name\":\"tone\",\"required\":true}]}",
+        ),
+        (
+            "tools",
+            r#"{"tools":[{"annotations":{"readOnlyHint":true},"description":"Find an order.","inputSchema":{"properties":{"id":{"type":"string"}},"required":["id"],"type":"object"},"name":"lookup_order"}]}"#,
+        ),
+        (
+            "context",
+            r#"{"segments":[{"cache":true,"maxTokens":2000,"name":"system","source":"prompt"},{"cache":true,"maxTokens":1000,"name":"tools","source":"tools"},{"maxTokens":150000,"name":"history","source":"history"}],"window":200000}"#,
+        ),
     ];
 
     fn write_worked(dir: &Path) {
@@ -227,7 +241,11 @@ mod tests {
         fs::write(dir.join("prompt.json"), r#"{"messages":[]}"#).unwrap();
         let release = load(&dir, false).unwrap();
         assert_eq!(release.mismatches.len(), 1);
-        assert!(release.mismatches[0].to_string().starts_with("prompt.json is sha256:"));
+        assert!(
+            release.mismatches[0]
+                .to_string()
+                .starts_with("prompt.json is sha256:")
+        );
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -235,7 +253,10 @@ mod tests {
     fn a_stale_copy_has_another_digest() {
         let dir = scratch("stale");
         write_worked(&dir);
-        assert_ne!(load(&dir, true).unwrap().digest, load(&dir, false).unwrap().digest);
+        assert_ne!(
+            load(&dir, true).unwrap().digest,
+            load(&dir, false).unwrap().digest
+        );
         fs::remove_dir_all(dir).unwrap();
     }
 

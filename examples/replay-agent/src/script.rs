@@ -110,7 +110,9 @@ impl Script {
             "empty_output" => self.empty_output = rate(key, value)?,
             "truncated" => self.truncated = rate(key, value)?,
             "missing" => self.missing = rate(key, value)?,
-            "latency_ms" => self.latency = Duration::from_millis(u64::from(count(key, value, 60_000)?)),
+            "latency_ms" => {
+                self.latency = Duration::from_millis(u64::from(count(key, value, 60_000)?));
+            }
             "chars" => self.chars = count(key, value, 100_000)? as usize,
             "out_tok" => self.output_tokens = count(key, value, 100_000)?,
             _ => {

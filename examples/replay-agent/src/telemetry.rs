@@ -96,9 +96,17 @@ impl Telemetry {
     }
 
     /// A session starts here. Sent at once, before the answer, so that a turn which never ends was still begun.
-    pub fn session_started(&self, conversation: &str, assignment: Option<Assignment>, dataset: &str) {
+    pub fn session_started(
+        &self,
+        conversation: &str,
+        assignment: Option<Assignment>,
+        dataset: &str,
+    ) {
         let mut attributes = vec![
-            ("gen_ai.conversation.id", AnyValue::from(conversation.to_owned())),
+            (
+                "gen_ai.conversation.id",
+                AnyValue::from(conversation.to_owned()),
+            ),
             ("rollpin.slice.dataset", AnyValue::from(dataset.to_owned())),
         ];
         if let Some(assignment) = assignment {
@@ -122,13 +130,28 @@ impl Telemetry {
             "gen_ai.evaluation.result",
             vec![
                 ("gen_ai.evaluation.name", AnyValue::from("task_success")),
-                ("gen_ai.evaluation.score.value", AnyValue::from(f64::from(u8::from(success)))),
-                ("gen_ai.evaluation.score.label", AnyValue::from(if success { "pass" } else { "fail" })),
-                ("gen_ai.conversation.id", AnyValue::from(turn.conversation.to_owned())),
-                ("gen_ai.response.id", AnyValue::from(turn.response_id.to_owned())),
+                (
+                    "gen_ai.evaluation.score.value",
+                    AnyValue::from(f64::from(u8::from(success))),
+                ),
+                (
+                    "gen_ai.evaluation.score.label",
+                    AnyValue::from(if success { "pass" } else { "fail" }),
+                ),
+                (
+                    "gen_ai.conversation.id",
+                    AnyValue::from(turn.conversation.to_owned()),
+                ),
+                (
+                    "gen_ai.response.id",
+                    AnyValue::from(turn.response_id.to_owned()),
+                ),
                 ("rollpin.judge.model", AnyValue::from("recorded-label")),
                 ("rollpin.judge.prompt_hash", AnyValue::from("none")),
-                ("rollpin.judge.dataset_hash", AnyValue::from(self.dataset_hash.clone())),
+                (
+                    "rollpin.judge.dataset_hash",
+                    AnyValue::from(self.dataset_hash.clone()),
+                ),
             ],
         );
     }
@@ -138,7 +161,10 @@ impl Telemetry {
         self.event(
             "rollpin.session.end",
             vec![
-                ("gen_ai.conversation.id", AnyValue::from(conversation.to_owned())),
+                (
+                    "gen_ai.conversation.id",
+                    AnyValue::from(conversation.to_owned()),
+                ),
                 ("rollpin.outcome", AnyValue::from("completed")),
             ],
         );
@@ -201,7 +227,10 @@ impl Telemetry {
                 ),
                 KeyValue::new("gen_ai.usage.input_tokens", i64::from(*input_tokens)),
                 KeyValue::new("gen_ai.usage.output_tokens", i64::from(*output_tokens)),
-                KeyValue::new("rollpin.output.length", i64::try_from(*chars).unwrap_or(i64::MAX)),
+                KeyValue::new(
+                    "rollpin.output.length",
+                    i64::try_from(*chars).unwrap_or(i64::MAX),
+                ),
                 KeyValue::new("rollpin.output.empty", *chars == 0),
                 KeyValue::new("rollpin.schema_violation", *schema_violation),
             ])

@@ -1,0 +1,55 @@
+# The commands of this repository, each one line away from the script that does the work.
+# `make demo` and `make test` need a Debian machine with Rust, Go and root; everything else
+# that they need they install by themselves, the first time in about 15 minutes.
+# No target may need another checkout, a registry of images or a cluster that is already there.
+
+CLUSTER := tests/cluster
+UNIT := --workspace
+
+.DEFAULT_GOAL := help
+.PHONY: help tools cluster cluster-down kubeconfig shell images test test-unit test-deny test-cluster demo demo-down
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+tools: ## Install Debian packages and build the cluster's tools (first time about 10 min)
+	@$(CLUSTER)/tools.sh packages kubernetes etcd gateway-crds envoy pause envoy-gateway coredns helm
+
+cluster: tools ## Bring up a real Kubernetes with a real gateway, for this checkout alone (root)
+	@$(CLUSTER)/up.sh
+
+cluster-down: ## Take that cluster down and check that nothing is left (root)
+	@$(CLUSTER)/down.sh
+
+kubeconfig: ## Print the path of the kubeconfig, which works inside of `make shell`
+	@$(CLUSTER)/kubeconfig.sh
+
+shell: ## Open a shell inside of the cluster, with kubectl and helm (root)
+	@$(CLUSTER)/shell.sh
+
+images: cluster ## Build the images of operator and examples into the cluster (root)
+	@$(CLUSTER)/images.sh
+
+test: ## Everything: unit tests, dependency checks, then the tests on a cluster of their own (root)
+	@$(MAKE) --no-print-directory tools
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-deny
+	@$(MAKE) --no-print-directory test-cluster
+
+test-unit: ## Formatting, lints and all tests that need neither root nor a cluster
+	cargo fmt --all --check
+	cargo clippy $(UNIT) --all-targets -- -D warnings
+	cargo test $(UNIT)
+
+test-deny: ## Advisories, licences and bans of all dependencies
+	@$(CLUSTER)/tools.sh cargo-deny
+	@$(CLUSTER)/deny.sh
+
+test-cluster: cluster ## The tests on the cluster, which is taken down when they pass (root)
+	@$(CLUSTER)/test.sh
+
+demo: cluster ## The whole story on real data, told on the terminal (root)
+	@examples/demo/demo.sh
+
+demo-down: ## End the demo and its cluster (root)
+	@examples/demo/demo-down.sh
