@@ -278,7 +278,7 @@ fn status_waits_through_a_canary_and_sees_it_taken_back() {
         .on(&format!("GET {RELEASES}/support"), 200, on_trial())
         .on(&format!("GET {RELEASES}"), 200, list("AgentReleaseList", &[on_trial()]))
         .on(&format!("WATCH {RELEASES}"), 200, json!({"type": "MODIFIED", "object": rolled_back()}));
-    let run = server.run(&["status", "support", "--watch"]);
+    let run = server.run(&["status", "support", "--watch", "--timeout", "20s"]);
     assert_eq!(run.exit, 3, "{}", run.err);
     let lines: Vec<&str> = run.out.lines().collect();
     assert!(lines[0].starts_with("Progressing: ") && lines[1].starts_with("RolledBack: "), "{}", run.out);

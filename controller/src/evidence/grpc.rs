@@ -3,12 +3,24 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use tonic::codec::CompressionEncoding;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::{Router, TcpConnectInfo};
@@ -32,9 +44,15 @@ pub fn router(receiver: &Arc<Receiver>) -> Router {
         let receiver = Arc::clone(receiver);
         move |request: Request<()>| authorised(&receiver, request)
     };
-    let traces = TraceServiceServer::new(services.clone()).accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(MAX_BODY);
-    let logs = LogsServiceServer::new(services.clone()).accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(MAX_BODY);
-    let metrics = MetricsServiceServer::new(services).accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(MAX_BODY);
+    let traces = TraceServiceServer::new(services.clone())
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_BODY);
+    let logs = LogsServiceServer::new(services.clone())
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_BODY);
+    let metrics = MetricsServiceServer::new(services)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(MAX_BODY);
     tonic::transport::Server::builder()
         .max_concurrent_streams(Some(STREAMS))
         .add_service(InterceptedService::new(traces, check(receiver)))
@@ -45,9 +63,17 @@ pub fn router(receiver: &Arc<Receiver>) -> Router {
 /// Notes who speaks, or ends the call.
 #[allow(clippy::result_large_err)] // the signature of an interceptor
 fn authorised(receiver: &Receiver, mut request: Request<()>) -> Result<Request<()>, Status> {
-    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-    let Some(peer) = peer.as_ref().map(SocketAddr::ip) else { return Err(Status::permission_denied("the sender has no address")) };
-    let shown = request.metadata().get("authorization").map(|value| value.to_str().unwrap_or("").to_owned());
+    let peer = request
+        .extensions()
+        .get::<TcpConnectInfo>()
+        .and_then(TcpConnectInfo::remote_addr);
+    let Some(peer) = peer.as_ref().map(SocketAddr::ip) else {
+        return Err(Status::permission_denied("the sender has no address"));
+    };
+    let shown = request
+        .metadata()
+        .get("authorization")
+        .map(|value| value.to_str().unwrap_or("").to_owned());
     match receiver.authorise(peer, shown.as_deref()) {
         Ok(authority) => {
             request.extensions_mut().insert(authority);
@@ -60,11 +86,19 @@ fn authorised(receiver: &Receiver, mut request: Request<()>) -> Result<Request<(
 
 impl Services {
     #[allow(clippy::result_large_err)] // tonic's own error
-    fn take<Q>(&self, request: &Request<Q>, deliver: fn(&Receiver, &Authority, &Q, i64)) -> Result<(), Status> {
+    fn take<Q>(
+        &self,
+        request: &Request<Q>,
+        deliver: fn(&Receiver, &Authority, &Q, i64),
+    ) -> Result<(), Status> {
         let Some(authority) = request.extensions().get::<Authority>() else {
             return Err(Status::permission_denied("nobody speaks"));
         };
-        let Some(_slot) = self.0.admit() else { return Err(Status::unavailable("too many requests at once; send again later")) };
+        let Some(_slot) = self.0.admit() else {
+            return Err(Status::unavailable(
+                "too many requests at once; send again later",
+            ));
+        };
         deliver(&self.0, authority, request.get_ref(), now_millis());
         Ok(())
     }
@@ -72,7 +106,10 @@ impl Services {
 
 #[tonic::async_trait]
 impl TraceService for Services {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.take(&request, Receiver::take_traces)?;
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -80,7 +117,10 @@ impl TraceService for Services {
 
 #[tonic::async_trait]
 impl LogsService for Services {
-    async fn export(&self, request: Request<ExportLogsServiceRequest>) -> Result<Response<ExportLogsServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         self.take(&request, Receiver::take_logs)?;
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
@@ -88,7 +128,10 @@ impl LogsService for Services {
 
 #[tonic::async_trait]
 impl MetricsService for Services {
-    async fn export(&self, _request: Request<ExportMetricsServiceRequest>) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+    async fn export(
+        &self,
+        _request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

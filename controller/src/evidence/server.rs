@@ -80,7 +80,10 @@ pub fn serve(receiver: Arc<Receiver>, wanted: Addresses) -> Result<Running, Serv
         .map_err(ServeError::Threads)?;
     let open = |address| listen(address).map_err(|source| ServeError::Listen { address, source });
     let (grpc, http) = (open(wanted.grpc)?, open(wanted.http)?);
-    let addresses = Addresses { grpc: local(&grpc, wanted.grpc), http: local(&http, wanted.http) };
+    let addresses = Addresses {
+        grpc: local(&grpc, wanted.grpc),
+        http: local(&http, wanted.http),
+    };
     let (stop, stopped) = watch::channel(false);
     let thread = std::thread::Builder::new()
         .name("otlp-main".to_owned())
@@ -89,7 +92,11 @@ pub fn serve(receiver: Arc<Receiver>, wanted: Addresses) -> Result<Running, Serv
             runtime.shutdown_timeout(LEAVE);
         })
         .map_err(ServeError::Threads)?;
-    Ok(Running { addresses, stop, thread: Some(thread) })
+    Ok(Running {
+        addresses,
+        stop,
+        thread: Some(thread),
+    })
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
@@ -102,7 +109,12 @@ fn local(listener: &std::net::TcpListener, wanted: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(wanted)
 }
 
-async fn run(receiver: Arc<Receiver>, grpc: std::net::TcpListener, http: std::net::TcpListener, stopped: watch::Receiver<bool>) {
+async fn run(
+    receiver: Arc<Receiver>,
+    grpc: std::net::TcpListener,
+    http: std::net::TcpListener,
+    stopped: watch::Receiver<bool>,
+) {
     receiver.hub().set_blind(None, now_millis());
     let ended = tokio::select! {
         () = wait(stopped.clone()) => "the OTLP receiver was stopped".to_owned(),
@@ -133,7 +145,9 @@ async fn run_http(receiver: Arc<Receiver>, listener: std::net::TcpListener) -> S
         let app = http::router(receiver).into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).await
     };
-    served.await.map_or_else(|error| error.to_string(), |()| "it closed".to_owned())
+    served
+        .await
+        .map_or_else(|error| error.to_string(), |()| "it closed".to_owned())
 }
 
 async fn run_grpc(receiver: &Arc<Receiver>, listener: std::net::TcpListener) -> String {

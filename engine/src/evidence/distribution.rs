@@ -54,13 +54,19 @@ fn bucket(value: i64) -> i16 {
     if value < 1 {
         return 0;
     }
-    let place = libm::floor(libm::log(value as f64) / libm::log(RATIO)) as i64 + 1;
-    i16::try_from(place).unwrap_or(LAST_BUCKET).min(LAST_BUCKET)
+    let place = libm::log(value as f64) / libm::log(RATIO);
+    (1..LAST_BUCKET)
+        .find(|bucket| place < f64::from(*bucket))
+        .unwrap_or(LAST_BUCKET)
 }
 
 /// The geometric middle of a bucket.
 fn middle(bucket: i16) -> f64 {
-    if bucket < 1 { 0.0 } else { libm::pow(RATIO, f64::from(bucket) - 0.5) }
+    if bucket < 1 {
+        0.0
+    } else {
+        libm::pow(RATIO, f64::from(bucket) - 0.5)
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +79,10 @@ mod tests {
         (1..=10_000).for_each(|value| sketch.add(value));
         for (share, truth) in [(0.5, 5_000.0), (0.95, 9_500.0), (0.01, 100.0)] {
             let found = sketch.quantile(share).unwrap();
-            assert!((found / truth - 1.0).abs() < 0.101, "{share}: {found} against {truth}");
+            assert!(
+                (found / truth - 1.0).abs() < 0.101,
+                "{share}: {found} against {truth}"
+            );
         }
         assert!((sketch.mean().unwrap() - 5_000.5).abs() < 1e-9);
     }
@@ -82,7 +91,12 @@ mod tests {
     fn any_number_finds_a_bucket_and_nothing_has_no_quantile() {
         let mut sketch = Distribution::default();
         assert_eq!((sketch.quantile(0.5), sketch.mean()), (None, None));
-        [i64::MIN, 0, 1, i64::MAX].into_iter().for_each(|value| sketch.add(value));
-        assert_eq!(sketch.buckets.keys().copied().collect::<Vec<_>>(), [0, 1, LAST_BUCKET]);
+        for value in [i64::MIN, 0, 1, i64::MAX] {
+            sketch.add(value);
+        }
+        assert_eq!(
+            sketch.buckets.keys().copied().collect::<Vec<_>>(),
+            [0, 1, LAST_BUCKET]
+        );
     }
 }

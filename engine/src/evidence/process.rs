@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::signal::Arm;
 use crate::policy::GatePolicy;
 use crate::stats::cmh;
-use crate::stats::{BetProcess, Grid, Nats, NatsVec, OddsProcess, Peak, PromotionForm, Rate, Stratum, promotion_form};
+use crate::stats::{
+    BetProcess, Grid, Nats, NatsVec, OddsProcess, PromotionForm, Rate, Stratum, promotion_form,
+};
 
 /// Error level of the confidence sequence that is shown with an odds ratio.
 const DISPLAY_ALPHA: f64 = 0.05;
@@ -58,22 +60,26 @@ impl GateProcess {
             PromotionForm::OddsRatio { .. } => complete.clone(),
             PromotionForm::AbsoluteMargin => BetProcess::new(margin(policy)).sums().clone(),
         };
-        Self { complete, worst_case, peak: Nats::ZERO }
+        Self {
+            complete,
+            worst_case,
+            peak: Nats::ZERO,
+        }
     }
 
     /// Adds a matured stratum. A stratum in which one arm is empty adds nothing.
     pub fn fold(&mut self, policy: &GatePolicy, outcomes: &Outcomes) {
         if let Ok(table) = Stratum::complete(outcomes.canary, outcomes.stable) {
-            let mut process = self.odds(policy, &self.complete);
+            let mut process = odds(policy, &self.complete);
             process.add(&table);
             self.complete = process.sums().clone();
         }
         if let Ok(table) = Stratum::worst_case(outcomes.canary, outcomes.stable) {
             self.fold_promotion(policy, &table);
         }
-        let mut peak = Peak::default();
-        peak.see(self.log_e_promotion_now(policy));
-        self.peak = self.peak.max(Nats::from_f64(peak.log_e()));
+        self.peak = self
+            .peak
+            .max(Nats::from_f64(self.log_e_promotion_now(policy)));
     }
 
     fn fold_promotion(&mut self, policy: &GatePolicy, table: &Stratum) {
@@ -82,7 +88,7 @@ impl GateProcess {
         }
         self.worst_case = match form(policy) {
             PromotionForm::OddsRatio { .. } => {
-                let mut process = self.odds(policy, &self.worst_case);
+                let mut process = odds(policy, &self.worst_case);
                 process.add(table);
                 process.sums().clone()
             }
@@ -94,18 +100,15 @@ impl GateProcess {
         };
     }
 
-    fn odds(&self, policy: &GatePolicy, sums: &NatsVec) -> OddsProcess {
-        OddsProcess::resume(grid(policy), sums.clone()).unwrap_or_else(|_| OddsProcess::new(grid(policy)))
-    }
-
     fn bets(&self, policy: &GatePolicy) -> BetProcess {
-        BetProcess::resume(margin(policy), self.worst_case.clone()).unwrap_or_else(|_| BetProcess::new(margin(policy)))
+        BetProcess::resume(margin(policy), self.worst_case.clone())
+            .unwrap_or_else(|_| BetProcess::new(margin(policy)))
     }
 
     /// Natural logarithm of the e-value against "no worse than the tolerance", at this moment.
     #[must_use]
     pub fn log_e_regression(&self, policy: &GatePolicy) -> f64 {
-        self.odds(policy, &self.complete).log_e_rollback()
+        odds(policy, &self.complete).log_e_rollback()
     }
 
     /// Natural logarithm of the e-value against "worse than the margin": the largest so far.
@@ -119,9 +122,9 @@ impl GateProcess {
             return f64::NEG_INFINITY;
         }
         match form(policy) {
-            PromotionForm::OddsRatio { .. } => {
-                self.odds(policy, &self.worst_case).log_e_promotion().unwrap_or(f64::NEG_INFINITY)
-            }
+            PromotionForm::OddsRatio { .. } => odds(policy, &self.worst_case)
+                .log_e_promotion()
+                .unwrap_or(f64::NEG_INFINITY),
             PromotionForm::AbsoluteMargin => self.bets(policy).log_e_promotion(),
         }
     }
@@ -130,10 +133,15 @@ impl GateProcess {
     /// sequence. Absent without evidence.
     #[must_use]
     pub fn odds_ratio(&self, policy: &GatePolicy) -> Option<(f64, f64, f64)> {
-        let process = self.odds(policy, &self.complete);
+        let process = odds(policy, &self.complete);
         let range = process.odds_ratio_sequence(DISPLAY_ALPHA);
         Some((process.odds_ratio()?, range.low, range.high))
     }
+}
+
+fn odds(policy: &GatePolicy, sums: &NatsVec) -> OddsProcess {
+    OddsProcess::resume(grid(policy), sums.clone())
+        .unwrap_or_else(|_| OddsProcess::new(grid(policy)))
 }
 
 fn margin(policy: &GatePolicy) -> f64 {
@@ -154,7 +162,9 @@ pub fn form(policy: &GatePolicy) -> PromotionForm {
 }
 
 fn grid(policy: &GatePolicy) -> Grid {
-    let tolerance = rate(policy).unwrap_or_default().log_odds_of(policy.tolerance.max(0.0));
+    let tolerance = rate(policy)
+        .unwrap_or_default()
+        .log_odds_of(policy.tolerance.max(0.0));
     let margin = match form(policy) {
         PromotionForm::OddsRatio { log_odds } => Some(log_odds),
         PromotionForm::AbsoluteMargin => None,
@@ -184,10 +194,16 @@ mod tests {
 
     fn outcomes(canary: (u64, u64, u64), stable: (u64, u64, u64)) -> Outcomes {
         let arm = |(bad, good, missing)| cmh::Arm { bad, good, missing };
-        Outcomes { canary: arm(canary), stable: arm(stable) }
+        Outcomes {
+            canary: arm(canary),
+            stable: arm(stable),
+        }
     }
 
-    const OFTEN: Option<Baseline> = Some(Baseline { bad: 100, sessions: 1_000 });
+    const OFTEN: Option<Baseline> = Some(Baseline {
+        bad: 100,
+        sessions: 1_000,
+    });
 
     #[test]
     fn a_worse_canary_gathers_evidence_against_itself_and_an_equal_one_for_itself() {
@@ -202,13 +218,19 @@ mod tests {
             assert!(worse.log_e_promotion(&gate) <= 0.7);
             assert!(equal.log_e_regression(&gate) < 0.0);
             let (estimate, low, high) = worse.odds_ratio(&gate).unwrap();
-            assert!(low > 1.0 && low < estimate && estimate < high, "{low} {estimate} {high}");
+            assert!(
+                low > 1.0 && low < estimate && estimate < high,
+                "{low} {estimate} {high}"
+            );
         }
     }
 
     #[test]
     fn a_release_that_never_fails_is_shown_to_be_no_worse() {
-        let gate = gate(Some(Baseline { bad: 0, sessions: 500 }));
+        let gate = gate(Some(Baseline {
+            bad: 0,
+            sessions: 500,
+        }));
         let mut process = GateProcess::new(&gate);
         assert_eq!(form(&gate), PromotionForm::AbsoluteMargin);
         for _ in 0..40 {
