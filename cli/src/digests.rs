@@ -11,7 +11,10 @@ pub fn short(digest: &str) -> String {
 pub fn begins(digest: &str, typed: &str) -> bool {
     let typed = typed.trim().to_lowercase();
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-    typed.len() >= 4 && (digest.starts_with(&typed) && typed.len() > "sha256:".len() || hex.starts_with(&typed) || base32(digest).starts_with(&typed))
+    typed.len() >= 4
+        && (digest.starts_with(&typed) && typed.len() > "sha256:".len()
+            || hex.starts_with(&typed)
+            || base32(digest).starts_with(&typed))
 }
 
 #[cfg(test)]
@@ -22,7 +25,10 @@ mod tests {
 
     #[test]
     fn the_published_vector_has_its_published_base32() {
-        assert_eq!(base32(DIGEST), "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq");
+        assert_eq!(
+            base32(DIGEST),
+            "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq"
+        );
         assert_eq!(short(DIGEST), "dzpozs");
     }
 

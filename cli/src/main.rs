@@ -50,10 +50,13 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
 fn online(cli: &Cli, verb: &Verb) -> Result<Exit, Failure> {
     // Fails only when a provider is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
     runtime.block_on(async {
         tokio::select! {
-            done = dispatch(cli, verb) => done,
+            done = Box::pin(dispatch(cli, verb)) => done,
             _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
         }
     })
@@ -69,7 +72,7 @@ async fn dispatch(cli: &Cli, verb: &Verb) -> Result<Exit, Failure> {
         Verb::History(it) => cmd::history::run(global, it).await,
         Verb::Promote(it) => cmd::promote::run(global, it).await,
         Verb::Abort(it) => cmd::abort::run(global, it).await,
-        Verb::Rollback(it) => cmd::rollback::run(global, it).await,
+        Verb::Rollback(it) => Box::pin(cmd::rollback::run(global, it)).await,
         Verb::Pause(it) => cmd::pause::run(global, it).await,
         Verb::Resume(it) => cmd::resume::run(global, it).await,
         Verb::Retry(it) => cmd::retry::run(global, it).await,

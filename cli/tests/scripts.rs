@@ -4,5 +4,9 @@
 
 #[test]
 fn the_offline_verbs_say_what_the_scripts_say() {
-    trycmd::TestCases::new().case("tests/scripts/*.trycmd").env("NO_COLOR", "1").env("KUBECONFIG", "/nonexistent").env("HOME", "/nonexistent");
+    trycmd::TestCases::new()
+        .case("tests/scripts/*.trycmd")
+        .env("NO_COLOR", "1")
+        .env("KUBECONFIG", "/nonexistent")
+        .env("HOME", "/nonexistent");
 }

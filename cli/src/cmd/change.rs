@@ -34,15 +34,27 @@ pub struct Intent {
 impl Intent {
     /// A verb about a digest, without options.
     pub fn new(verb: Verb, digest: &str) -> Self {
-        Self { verb, digest: digest.to_owned(), full: false, no_bake_rollback: false, to_revision: None }
+        Self {
+            verb,
+            digest: digest.to_owned(),
+            full: false,
+            no_bake_rollback: false,
+            to_revision: None,
+        }
     }
 }
 
 /// Reads the release, and lets `choose` say what is wanted of it.
-pub async fn run(global: &Global, change: &Change, choose: impl FnOnce(&AgentRelease) -> Result<Intent, Failure>) -> Result<Exit, Failure> {
+pub async fn run(
+    global: &Global,
+    change: &Change,
+    choose: impl FnOnce(&AgentRelease) -> Result<Intent, Failure>,
+) -> Result<Exit, Failure> {
     let cluster = connect::connect(global).await?;
     let progress = Progress::new(global.quiet);
-    let release = progress.during("reading the release", cluster.release(&change.name)).await?;
+    let release = progress
+        .during("reading the release", cluster.release(&change.name))
+        .await?;
     let intent = choose(&release)?;
     send(global, &cluster, change, intent, &progress).await
 }
@@ -52,35 +64,74 @@ pub fn canary<'a>(release: &'a AgentRelease, verb: &str) -> Result<&'a Canary, F
     let status = release.status.as_ref();
     match status.and_then(|status| status.state.as_ref()) {
         Some(State::Canary(canary)) => Ok(canary),
-        Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_)) | None => {
-            let standing = status.map_or_else(|| "the operator has not looked at it yet".to_owned(), settle::sentence);
+        Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_))
+        | None => {
+            let standing = status.map_or_else(
+                || "the operator has not looked at it yet".to_owned(),
+                settle::sentence,
+            );
             let hint = match status.and_then(|status| status.state.as_ref()) {
-                Some(State::Baking(_)) if verb == "abort" => "; to return to the predecessor: rollpin rollback",
+                Some(State::Baking(_)) if verb == "abort" => {
+                    "; to return to the predecessor: rollpin rollback"
+                }
                 _ => "",
             };
-            Err(Failure::Precondition(format!("nothing of {:?} is on trial, so there is nothing to {verb} ({standing}){hint}", release.name_any())))
+            Err(Failure::Precondition(format!(
+                "nothing of {:?} is on trial, so there is nothing to {verb} ({standing}){hint}",
+                release.name_any()
+            )))
         }
     }
 }
 
 /// Creates the command and waits for its result.
-pub async fn send(global: &Global, cluster: &Cluster, change: &Change, intent: Intent, progress: &Progress) -> Result<Exit, Failure> {
-    let by = progress.during("asking who you are", cluster.whoami()).await?;
+pub async fn send(
+    global: &Global,
+    cluster: &Cluster,
+    change: &Change,
+    intent: Intent,
+    progress: &Progress,
+) -> Result<Exit, Failure> {
+    let by = progress
+        .during("asking who you are", cluster.whoami())
+        .await?;
     let command = command(change, &intent, by);
     let api = cluster.objects::<ReleaseCommand>();
-    let action = format!("create a releasecommand in namespace {:?}", cluster.namespace);
-    let created = progress.during("sending the command", connect::answer(&action, api.create(&PostParams::default(), &command))).await?;
+    let action = format!(
+        "create a releasecommand in namespace {:?}",
+        cluster.namespace
+    );
+    let created = progress
+        .during(
+            "sending the command",
+            connect::answer(&action, api.create(&PostParams::default(), &command)),
+        )
+        .await?;
     let name = created.name_any();
     if change.timeout.is_zero() {
-        return report(global, &created, &format!("{name} was created; its status will say what became of it")).map(|()| Exit::Ok);
+        return report(
+            global,
+            &created,
+            &format!("{name} was created; its status will say what became of it"),
+        )
+        .map(|()| Exit::Ok);
     }
-    let waiting = format!("{} of {} ({}): the operator has not answered yet", verb_word(intent.verb), change.name, digests::short(&intent.digest));
+    let waiting = format!(
+        "{} of {} ({}): the operator has not answered yet",
+        verb_word(intent.verb),
+        change.name,
+        digests::short(&intent.digest)
+    );
     let judge = |seen: Option<&ReleaseCommand>| match seen {
         Some(command) => match &command.status {
-            Some(status) if status.result.is_some() => Ok(Step::Done((command.clone(), status.clone()))),
+            Some(status) if status.result.is_some() => {
+                Ok(Step::Done((command.clone(), status.clone())))
+            }
             Some(_) | None => Ok(Step::Wait(waiting.clone())),
         },
-        None => Err(Failure::Content(format!("releasecommand {name:?} was deleted before the operator answered"))),
+        None => Err(Failure::Content(format!(
+            "releasecommand {name:?} was deleted before the operator answered"
+        ))),
     };
     match connect::until(&api, &name, Some(change.timeout), progress, judge).await? {
         Some((command, status)) => conclude(global, &command, &status),
@@ -110,7 +161,11 @@ fn command(change: &Change, intent: &Intent, requested_by: String) -> ReleaseCom
         labels: Some([(NAME_LABEL.to_owned(), change.name.clone())].into()),
         ..ObjectMeta::default()
     };
-    ReleaseCommand { metadata, spec, status: None }
+    ReleaseCommand {
+        metadata,
+        spec,
+        status: None,
+    }
 }
 
 /// The verb as typed.
@@ -128,8 +183,15 @@ fn verb_word(verb: Verb) -> &'static str {
     }
 }
 
-fn conclude(global: &Global, command: &ReleaseCommand, status: &ReleaseCommandStatus) -> Result<Exit, Failure> {
-    let message = status.message.clone().unwrap_or_else(|| "the operator gives no reason".to_owned());
+fn conclude(
+    global: &Global,
+    command: &ReleaseCommand,
+    status: &ReleaseCommandStatus,
+) -> Result<Exit, Failure> {
+    let message = status
+        .message
+        .clone()
+        .unwrap_or_else(|| "the operator gives no reason".to_owned());
     match status.result {
         Some(CommandResult::Done) => report(global, command, &message).map(|()| Exit::Ok),
         Some(CommandResult::Refused) => Err(Failure::Precondition(format!("refused: {message}"))),
@@ -142,7 +204,10 @@ fn report(global: &Global, command: &ReleaseCommand, message: &str) -> Result<()
         return Ok(());
     }
     match global.output {
-        Some(Form::Name) => output::say(&format!("releasecommand.rollpin.dev/{}", command.name_any())),
+        Some(Form::Name) => output::say(&format!(
+            "releasecommand.rollpin.dev/{}",
+            command.name_any()
+        )),
         Some(Form::Json | Form::Yaml | Form::Wide) | None => output::say(message),
     }
 }

@@ -13,7 +13,9 @@ use crate::settle::{self, Standing};
 pub async fn run(global: &Global, it: &Status) -> Result<Exit, Failure> {
     let cluster = connect::connect(global).await?;
     let progress = Progress::new(global.quiet);
-    let first = progress.during("reading the release", cluster.release(&it.name)).await?;
+    let first = progress
+        .during("reading the release", cluster.release(&it.name))
+        .await?;
     let mut last = String::new();
     let mut newest = first.clone();
     let settled = if it.timeout.is_some_and(|timeout| timeout.is_zero()) {
@@ -58,22 +60,27 @@ fn gone(it: &Status, namespace: &str) -> Failure {
     }
 }
 
-fn conclude(global: &Global, it: &Status, release: &AgentRelease, settled: Option<(Exit, String)>) -> Result<Exit, Failure> {
+fn conclude(
+    global: &Global,
+    it: &Status,
+    release: &AgentRelease,
+    settled: Option<(Exit, String)>,
+) -> Result<Exit, Failure> {
     let printed = output::say_value(global.output, &release.status)?;
-    match settled {
-        Some((exit, text)) => {
-            if !printed {
-                let style = if exit == Exit::Ok { GOOD } else { BAD };
-                output::say(&output::styled(style, &text))?;
-            }
-            Ok(exit)
+    if let Some((exit, text)) = settled {
+        if !printed {
+            let style = if exit == Exit::Ok { GOOD } else { BAD };
+            output::say(&output::styled(style, &text))?;
         }
-        None => {
-            let (Standing::Waiting(text) | Standing::Settled(_, text)) = settle::standing(release, it.baked);
-            if !printed {
-                output::say(&output::styled(WAIT, &text))?;
-            }
-            Err(Failure::Timeout(format!("{:?} is not settled yet", it.name)))
-        }
+        return Ok(exit);
     }
+    let (Standing::Waiting(text) | Standing::Settled(_, text)) =
+        settle::standing(release, it.baked);
+    if !printed {
+        output::say(&output::styled(WAIT, &text))?;
+    }
+    Err(Failure::Timeout(format!(
+        "{:?} is not settled yet",
+        it.name
+    )))
 }

@@ -72,16 +72,22 @@ impl Node {
             Kind::Number(number) => Value::Number(number.clone()),
             Kind::Text(text) => Value::String(text.clone()),
             Kind::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
-            Kind::Map(entries) => {
-                Value::Object(entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect::<Map<_, _>>())
-            }
+            Kind::Map(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, node)| (key.name.clone(), node.to_json()))
+                    .collect::<Map<_, _>>(),
+            ),
         }
     }
 
     /// A direct child by its key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
-            Kind::Map(entries) => entries.iter().find(|(have, _)| have.name == key).map(|(_, node)| node),
+            Kind::Map(entries) => entries
+                .iter()
+                .find(|(have, _)| have.name == key)
+                .map(|(_, node)| node),
             Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) => None,
         }
     }
@@ -111,7 +117,9 @@ impl Node {
     }
 
     fn item(&self, index: &str) -> Option<&Node> {
-        let Kind::List(items) = &self.kind else { return None };
+        let Kind::List(items) = &self.kind else {
+            return None;
+        };
         index.parse::<usize>().map_or_else(
             |_| items.iter().find(|item| item.text("name") == Some(index)),
             |index| items.get(index),
@@ -151,7 +159,10 @@ pub fn read(text: &str) -> Result<Vec<Document>, Finding> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Finding {
-            place: Place { line: error.marker().line(), column: error.marker().col() + 1 },
+            place: Place {
+                line: error.marker().line(),
+                column: error.marker().col() + 1,
+            },
             field: String::new(),
             message: format!("this is not YAML: {}", error.info()),
         })?;
@@ -195,17 +206,28 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, key: Option<Key> },
+    Map {
+        entries: Vec<(Key, Node)>,
+        key: Option<Key>,
+    },
 }
 
 impl Builder {
     fn finish(self) -> Option<Document> {
-        let root = self.root.filter(|root| root.kind != Kind::Null || !self.findings.is_empty())?;
-        Some(Document { root, findings: self.findings })
+        let root = self
+            .root
+            .filter(|root| root.kind != Kind::Null || !self.findings.is_empty())?;
+        Some(Document {
+            root,
+            findings: self.findings,
+        })
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Finding> {
-        let place = Place { line: span.start.line(), column: span.start.col() + 1 };
+        let place = Place {
+            line: span.start.line(),
+            column: span.start.col() + 1,
+        };
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.properties(place, anchor, tag.is_some());
@@ -217,14 +239,27 @@ impl Builder {
             }
             Event::MappingStart(anchor, tag) => {
                 self.properties(place, anchor, tag.is_some());
-                self.begin(place, Content::Map { entries: vec![], key: None })?;
+                self.begin(
+                    place,
+                    Content::Map {
+                        entries: vec![],
+                        key: None,
+                    },
+                )?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(_) => {
                 self.find(place, "an alias: write the value out again, since anchors do not survive in the cluster");
-                self.put(Node { place, kind: Kind::Null });
+                self.put(Node {
+                    place,
+                    kind: Kind::Null,
+                });
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => {}
         }
         Ok(())
     }
@@ -259,24 +294,50 @@ impl Builder {
         if plain && text == "<<" {
             self.find(place, "a merge key: write the fields out");
         } else if plain && !matches!(scalar::plain(text), Ok(Kind::Text(_))) {
-            self.find(place, &format!("the key {text} is not text for every reader: write \"{text}\""));
+            self.find(
+                place,
+                &format!("the key {text} is not text for every reader: write \"{text}\""),
+            );
         }
-        if let Some(Open { content: Content::Map { entries, key }, .. }) = self.open.last_mut() {
-            let first = entries.iter().find(|(have, _)| have.name == text).map(|(have, _)| have.place);
-            *key = Some(Key { place, name: text.to_owned() });
+        if let Some(Open {
+            content: Content::Map { entries, key },
+            ..
+        }) = self.open.last_mut()
+        {
+            let first = entries
+                .iter()
+                .find(|(have, _)| have.name == text)
+                .map(|(have, _)| have.place);
+            *key = Some(Key {
+                place,
+                name: text.to_owned(),
+            });
             if let Some(first) = first {
-                self.find(place, &format!("a second {text:?}, the first one is at {first}: keep one of them"));
+                self.find(
+                    place,
+                    &format!("a second {text:?}, the first one is at {first}: keep one of them"),
+                );
             }
         }
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open { content: Content::Map { key: None, .. }, .. }))
+        matches!(
+            self.open.last(),
+            Some(Open {
+                content: Content::Map { key: None, .. },
+                ..
+            })
+        )
     }
 
     fn begin(&mut self, place: Place, content: Content) -> Result<(), Finding> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Finding { place, field: String::new(), message: format!("nested more than {MAX_DEPTH} levels deep") });
+            return Err(Finding {
+                place,
+                field: String::new(),
+                message: format!("nested more than {MAX_DEPTH} levels deep"),
+            });
         }
         if self.awaits_key() {
             self.find(place, "a list or map as a key: keys are text");
@@ -286,7 +347,9 @@ impl Builder {
     }
 
     fn end(&mut self) {
-        let Some(Open { place, content }) = self.open.pop() else { return };
+        let Some(Open { place, content }) = self.open.pop() else {
+            return;
+        };
         let kind = match content {
             Content::List(items) => Kind::List(items),
             Content::Map { entries, .. } => Kind::Map(entries),
@@ -297,32 +360,45 @@ impl Builder {
     fn put(&mut self, node: Node) {
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some(Open { content: Content::List(items), .. }) => items.push(node),
-            Some(Open { content: Content::Map { entries, key }, .. }) => match key.take() {
+            Some(Open {
+                content: Content::List(items),
+                ..
+            }) => items.push(node),
+            Some(Open {
+                content: Content::Map { entries, key },
+                ..
+            }) => match key.take() {
                 Some(key) => entries.push((key, node)),
                 // A complex key or an alias as a key: found already; its text stands for it.
-                None => *key = Some(Key { place: node.place, name: "?".to_owned() }),
+                None => {
+                    *key = Some(Key {
+                        place: node.place,
+                        name: "?".to_owned(),
+                    });
+                }
             },
         }
     }
 
     fn find(&mut self, place: Place, message: &str) {
         let field = self.field();
-        self.findings.push(Finding { place, field, message: message.to_owned() });
+        self.findings.push(Finding {
+            place,
+            field,
+            message: message.to_owned(),
+        });
     }
 
     /// The field that is being read.
     fn field(&self) -> String {
-        let mut field = String::new();
-        for open in &self.open {
-            match &open.content {
-                Content::List(items) => field.push_str(&format!("[{}]", items.len())),
-                Content::Map { key: Some(key), .. } if field.is_empty() => field.push_str(&key.name),
-                Content::Map { key: Some(key), .. } => field.push_str(&format!(".{}", key.name)),
-                Content::Map { key: None, .. } => {}
-            }
-        }
-        field
+        self.open
+            .iter()
+            .fold(String::new(), |field, open| match &open.content {
+                Content::List(items) => format!("{field}[{}]", items.len()),
+                Content::Map { key: Some(key), .. } if field.is_empty() => key.name.clone(),
+                Content::Map { key: Some(key), .. } => format!("{field}.{}", key.name),
+                Content::Map { key: None, .. } => field,
+            })
     }
 }
 
@@ -338,13 +414,20 @@ mod tests {
                 .flat_map(|document| document.findings)
                 .map(|finding| format!("{} {}: {}", finding.place, finding.field, finding.message))
                 .collect(),
-            Err(finding) => vec![format!("{} {}: {}", finding.place, finding.field, finding.message)],
+            Err(finding) => vec![format!(
+                "{} {}: {}",
+                finding.place, finding.field, finding.message
+            )],
         }
     }
 
     #[test]
     fn what_readers_do_not_agree_about_is_refused_with_its_place_and_a_way_out() {
-        let spellings = |word: &str, value: &str| format!("{word} is {value} for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {value}");
+        let spellings = |word: &str, value: &str| {
+            format!(
+                "{word} is {value} for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {value}"
+            )
+        };
         let cases: Vec<(&str, &str, String)> = vec![
             ("a: yes", "1:4 a", spellings("yes", "true")),
             ("a: on", "1:4 a", spellings("on", "true")),
@@ -377,7 +460,10 @@ mod tests {
         for (text, place, message) in cases {
             let found = findings(text);
             let wanted = format!("{place}: {message}");
-            assert!(found.len() == 1 && found[0].starts_with(&wanted), "{text:?}\n  wanted {wanted}\n  found  {found:#?}");
+            assert!(
+                found.len() == 1 && found[0].starts_with(&wanted),
+                "{text:?}\n  wanted {wanted}\n  found  {found:#?}"
+            );
         }
     }
 
@@ -413,21 +499,38 @@ mod tests {
     #[test]
     fn json_is_yaml() {
         let documents = read("{\"a\": [1, \"\\u00e9\", null, {\"b\": false}]}").unwrap();
-        assert_eq!(documents[0].root.to_json(), serde_json::json!({"a": [1, "é", null, {"b": false}]}));
+        assert_eq!(
+            documents[0].root.to_json(),
+            serde_json::json!({"a": [1, "é", null, {"b": false}]})
+        );
     }
 
     #[test]
     fn a_bomb_of_brackets_is_refused_and_not_obeyed() {
         let found = findings(&"[".repeat(100_000));
         assert_eq!(found.len(), 1);
-        assert!(found[0].contains("levels deep") || found[0].contains("not YAML"), "{found:?}");
+        assert!(
+            found[0].contains("levels deep") || found[0].contains("not YAML"),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn a_field_is_found_again_by_its_path() {
-        let documents = read("spec:\n  tools:\n    items:\n      - name: a\n      - name: b\n        x: 1\n").unwrap();
+        let documents =
+            read("spec:\n  tools:\n    items:\n      - name: a\n      - name: b\n        x: 1\n")
+                .unwrap();
         let root = &documents[0].root;
-        assert_eq!(root.place_of("spec.tools.items[1].x"), Place { line: 6, column: 12 });
-        assert_eq!(root.place_of("spec.tools.items[1].missing"), Place { line: 5, column: 9 });
+        assert_eq!(
+            root.place_of("spec.tools.items[1].x"),
+            Place {
+                line: 6,
+                column: 12
+            }
+        );
+        assert_eq!(
+            root.place_of("spec.tools.items[1].missing"),
+            Place { line: 5, column: 9 }
+        );
     }
 }

@@ -427,6 +427,9 @@ fn all_ways_of_writing_a_body_mean_the_same() {
     assert_eq!(seen.sessions.canary, 0);
 }
 
+/// Content type, further headers, body, and the status that it deserves.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8], u16);
+
 #[test]
 fn what_cannot_be_a_body_is_refused_and_counted_and_changes_nothing() {
     let world = world(Some(STABLE));
@@ -435,7 +438,6 @@ fn what_cannot_be_a_body_is_refused_and_counted_and_changes_nothing() {
     let bomb = gzip(&vec![0_u8; 200 * 1024 * 1024]);
     assert!(bomb.len() < MAX_BODY);
     let protobuf = "application/x-protobuf";
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8], u16);
     let cases: [Case<'_>; 8] = [
         (protobuf, &[], b"\xff\xff\xff\xff", 400),
         ("application/json", &[], b"{\"resourceLogs\": [", 400),

@@ -27,7 +27,10 @@ pub fn references(spec: &AgentReleaseSpec) -> Vec<Reference> {
         .messages
         .iter()
         .filter_map(|message| message.content_from.as_ref()?.config_map_key_ref.as_ref())
-        .map(|from| Reference { config_map: from.name.clone(), key: from.key.clone() })
+        .map(|from| Reference {
+            config_map: from.name.clone(),
+            key: from.key.clone(),
+        })
         .collect();
     found.sort();
     found.dedup();
@@ -76,9 +79,10 @@ fn text_of(field: &str, message: &Message, contents: &Contents) -> Text {
     match (&message.content, &message.content_from) {
         (Some(text), None) => Text::Found(text.clone()),
         (None, Some(from)) => from_source(&format!("{field}.contentFrom"), from, contents),
-        (Some(_), Some(_)) | (None, None) => {
-            Text::Refused(Problem::new(field, "give exactly one of content (inline text) and contentFrom (a reference)"))
-        }
+        (Some(_), Some(_)) | (None, None) => Text::Refused(Problem::new(
+            field,
+            "give exactly one of content (inline text) and contentFrom (a reference)",
+        )),
     }
 }
 
@@ -89,17 +93,25 @@ fn from_source(field: &str, from: &ContentSource, contents: &Contents) -> Text {
             format!("{field}.ociRef"),
             "this version cannot fetch OCI artifacts; write content, or contentFrom.configMapKeyRef with its sha256",
         )),
-        (Some(_), Some(_)) | (None, None) => {
-            Text::Refused(Problem::new(field, "give exactly one of configMapKeyRef and ociRef"))
-        }
+        (Some(_), Some(_)) | (None, None) => Text::Refused(Problem::new(
+            field,
+            "give exactly one of configMapKeyRef and ociRef",
+        )),
     }
 }
 
-fn from_config_map(field: &str, key: &ConfigMapKeyRef, sha256: Option<&str>, contents: &Contents) -> Text {
+fn from_config_map(
+    field: &str,
+    key: &ConfigMapKeyRef,
+    sha256: Option<&str>,
+    contents: &Contents,
+) -> Text {
     let ConfigMapKeyRef { name, key } = key;
     let found = contents.get(&(name.clone(), key.clone()));
     let Some(text) = found.and_then(|content| content.text.clone()) else {
-        return Text::Waiting(format!("{field}: ConfigMap {name} with key {key} is not there yet"));
+        return Text::Waiting(format!(
+            "{field}: ConfigMap {name} with key {key} is not there yet"
+        ));
     };
     let immutable = found.is_some_and(|content| content.immutable);
     match sha256 {
@@ -111,7 +123,10 @@ fn from_config_map(field: &str, key: &ConfigMapKeyRef, sha256: Option<&str>, con
         None if immutable => Text::Found(text),
         None => Text::Refused(Problem::new(
             format!("{field}.sha256"),
-            format!("ConfigMap {name} can change under the release; write its sha256 ({}), or set immutable: true on it", hex(&text)),
+            format!(
+                "ConfigMap {name} can change under the release; write its sha256 ({}), or set immutable: true on it",
+                hex(&text)
+            ),
         )),
     }
 }

@@ -26,9 +26,9 @@ use crate::validate::Problem;
 pub use build::{build, harness_port};
 pub use content::{Reference, references};
 pub use manifest::{EMPTY_CONFIG, manifest};
+pub use names::{base32, from_base32, is_digest, object_name};
 pub use project::source_word;
 pub use strict::MAX_SAFE as MAX_SAFE_INTEGER;
-pub use names::{base32, from_base32, is_digest, object_name};
 pub use template::{image_content, overlay_operations, split_template};
 pub use verify::{Damaged, changed_components, verify};
 
@@ -36,7 +36,9 @@ pub use verify::{Damaged, changed_components, verify};
 pub const DIGEST_VERSION: i64 = 1;
 
 /// Components in the order of the manifest's layers.
-pub const COMPONENTS: [&str; 7] = ["model", "prompt", "tools", "context", "harness", "runtime", "state"];
+pub const COMPONENTS: [&str; 7] = [
+    "model", "prompt", "tools", "context", "harness", "runtime", "state",
+];
 
 /// Longest inline bundle in bytes of canonical JSON: a client-side apply copies it into a 256 KiB annotation.
 pub const INLINE_LIMIT: usize = 200 * 1024;

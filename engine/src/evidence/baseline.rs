@@ -3,7 +3,7 @@
 //! It chooses the form of a promotion test and says how long an attempt will take, before the attempt. No verdict rests on
 //! it, so a session that its harness called over is counted at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::outcome::{Heard, Outcome};
@@ -49,7 +49,7 @@ pub struct BaselineFold {
     limits: Limits,
     outcomes: Vec<(String, Outcome, i64)>,
     reported: BTreeSet<String>,
-    open: HashMap<Arc<str>, Open>,
+    open: BTreeMap<Arc<str>, Open>,
     due: BTreeSet<(i64, Arc<str>)>,
     finished: VecDeque<Finished>,
     arrivals: Arrivals,
@@ -65,7 +65,7 @@ impl BaselineFold {
             limits,
             outcomes: outcomes_of(policy),
             reported: BTreeSet::new(),
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             due: BTreeSet::new(),
             finished: VecDeque::new(),
             arrivals: Arrivals::default(),

@@ -2,7 +2,7 @@
 //!
 //! It decides only who is counted. Signals of one session may come in any order and in any batches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::outcome::Heard;
@@ -93,7 +93,7 @@ pub enum Heeded {
 /// The open sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    sessions: HashMap<Arc<str>, Session>,
+    sessions: BTreeMap<Arc<str>, Session>,
     expiry: BTreeSet<(i64, Arc<str>)>,
 }
 

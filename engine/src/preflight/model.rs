@@ -6,14 +6,24 @@ use serde_json::Value;
 use super::{Finding, schema};
 
 /// Words that name a moving target, whoever serves the model.
-const ALIASES: [&str; 9] = ["latest", "default", "auto", "current", "stable", "newest", "preview", "main", "live"];
+const ALIASES: [&str; 9] = [
+    "latest", "default", "auto", "current", "stable", "newest", "preview", "main", "live",
+];
 
 pub fn check(bundle: &Bundle) -> Vec<Finding> {
     let model = &bundle.model;
     let mut found = Vec::new();
-    found.extend(pinned("spec.bundle.model.version", &model.name, &model.version));
+    found.extend(pinned(
+        "spec.bundle.model.version",
+        &model.name,
+        &model.version,
+    ));
     for (index, fallback) in model.fallbacks.iter().enumerate() {
-        found.extend(pinned(&format!("spec.bundle.model.fallbacks[{index}].version"), &fallback.name, &fallback.version));
+        found.extend(pinned(
+            &format!("spec.bundle.model.fallbacks[{index}].version"),
+            &fallback.name,
+            &fallback.version,
+        ));
     }
     if let Some(parameters) = &model.parameters {
         found.extend(out_of_range(parameters));
@@ -21,7 +31,10 @@ pub fn check(bundle: &Bundle) -> Vec<Finding> {
     }
     if let Some(format) = &model.response_format {
         let field = "spec.bundle.model.responseFormat";
-        found.extend(schema::problems(&Value::Object(format.clone())).map(|message| Finding::error("M02", field, message)));
+        found.extend(
+            schema::problems(&Value::Object(format.clone()))
+                .map(|message| Finding::error("M02", field, message)),
+        );
     }
     found
 }
@@ -30,17 +43,31 @@ pub fn check(bundle: &Bundle) -> Vec<Finding> {
 pub fn pinned(field: &str, name: &str, version: &str) -> Option<Finding> {
     let word = version.trim().to_ascii_lowercase();
     if word.is_empty() {
-        return Some(Finding::error("M01", field, "the version is empty; write the snapshot, such as \"20251001\""));
-    }
-    if ALIASES.contains(&word.as_str()) || word == name.to_ascii_lowercase() || word.ends_with("-latest") {
         return Some(Finding::error(
             "M01",
             field,
-            format!("{version:?} is an alias whose model can change without you; write the snapshot, such as \"20251001\""),
+            "the version is empty; write the snapshot, such as \"20251001\"",
         ));
     }
-    (!word.bytes().any(|byte| byte.is_ascii_digit()))
-        .then(|| Finding::warning("M01", field, format!("{version:?} does not look like a snapshot; make sure that it never moves")))
+    if ALIASES.contains(&word.as_str())
+        || word == name.to_ascii_lowercase()
+        || word.ends_with("-latest")
+    {
+        return Some(Finding::error(
+            "M01",
+            field,
+            format!(
+                "{version:?} is an alias whose model can change without you; write the snapshot, such as \"20251001\""
+            ),
+        ));
+    }
+    (!word.bytes().any(|byte| byte.is_ascii_digit())).then(|| {
+        Finding::warning(
+            "M01",
+            field,
+            format!("{version:?} does not look like a snapshot; make sure that it never moves"),
+        )
+    })
 }
 
 fn out_of_range(parameters: &Parameters) -> Vec<Finding> {
@@ -55,7 +82,14 @@ fn out_of_range(parameters: &Parameters) -> Vec<Finding> {
         .filter(|(_, value, low, high)| value.is_some_and(|value| !(*low..=*high).contains(&value)))
         .map(|(name, value, low, high)| {
             let field = format!("spec.bundle.model.parameters.{name}");
-            Finding::error("M02", field, format!("{} is out of range; write a number from {low} to {high}", value.unwrap_or_default()))
+            Finding::error(
+                "M02",
+                field,
+                format!(
+                    "{} is out of range; write a number from {low} to {high}",
+                    value.unwrap_or_default()
+                ),
+            )
         })
         .collect()
 }
@@ -67,11 +101,15 @@ fn exclusive(model: &Model, parameters: &Parameters) -> Vec<Finding> {
         let message = "reasoningEffort and reasoningTokens exclude each other; keep the one that your provider knows";
         found.push(Finding::error("M02", field("reasoningTokens"), message));
     }
-    if let (Some(reasoning), Some(output)) = (parameters.reasoning_tokens, parameters.max_output_tokens) {
-        if model.provider == "anthropic" && reasoning >= output {
-            let message = format!("reasoningTokens {reasoning} leave nothing of maxOutputTokens {output}; this provider counts them in, so write less");
-            found.push(Finding::error("M02", field("reasoningTokens"), message));
-        }
+    if let (Some(reasoning), Some(output)) =
+        (parameters.reasoning_tokens, parameters.max_output_tokens)
+        && model.provider == "anthropic"
+        && reasoning >= output
+    {
+        let message = format!(
+            "reasoningTokens {reasoning} leave nothing of maxOutputTokens {output}; this provider counts them in, so write less"
+        );
+        found.push(Finding::error("M02", field("reasoningTokens"), message));
     }
     if parameters.temperature.is_some() && parameters.top_p.is_some_and(|top_p| top_p < 1.0) {
         let message = "temperature and topP both narrow the sampling, and some providers refuse both; keep one";

@@ -34,11 +34,19 @@ pub fn texts<'a>(bundle: &'a Bundle, contents: &'a Contents) -> Vec<(String, &'a
             return Some(content);
         }
         let key = message.content_from.as_ref()?.config_map_key_ref.as_ref()?;
-        contents.get(&(key.name.clone(), key.key.clone()))?.text.as_deref()
+        contents
+            .get(&(key.name.clone(), key.key.clone()))?
+            .text
+            .as_deref()
     };
     let messages = bundle.prompt.messages.iter().enumerate();
     messages
-        .filter_map(|(index, message)| Some((format!("spec.bundle.prompt.messages[{index}].content"), text(message)?)))
+        .filter_map(|(index, message)| {
+            Some((
+                format!("spec.bundle.prompt.messages[{index}].content"),
+                text(message)?,
+            ))
+        })
         .collect()
 }
 
@@ -71,22 +79,31 @@ fn variables(bundle: &Bundle, texts: &[(String, &str)]) -> Vec<Finding> {
         found.extend(unsourced(index, variable));
         if !used.contains(variable.name.as_str()) {
             let field = format!("spec.bundle.prompt.variables[{index}]");
-            found.push(Finding::warning("P01", field, format!("{UNUSED} {{{{{}}}}}; remove it or use it", variable.name)));
+            found.push(Finding::warning(
+                "P01",
+                field,
+                format!("{UNUSED} {{{{{}}}}}; remove it or use it", variable.name),
+            ));
         }
     }
     found
 }
 
 fn undeclared(field: &str, name: &str) -> Finding {
-    let message = format!("{{{{{name}}}}} is not declared; add it to prompt.variables, or correct the name");
+    let message =
+        format!("{{{{{name}}}}} is not declared; add it to prompt.variables, or correct the name");
     Finding::error("P01", field, message)
 }
 
 fn unsourced(index: usize, variable: &Variable) -> Option<Finding> {
-    let missing = variable.required == Some(true) && variable.source.as_deref().is_none_or(str::is_empty);
+    let missing =
+        variable.required == Some(true) && variable.source.as_deref().is_none_or(str::is_empty);
     missing.then(|| {
         let field = format!("spec.bundle.prompt.variables[{index}].source");
-        let message = format!("{:?} is required and nothing says where it comes from; write source, such as session", variable.name);
+        let message = format!(
+            "{:?} is required and nothing says where it comes from; write source, such as session",
+            variable.name
+        );
         Finding::error("P01", field, message)
     })
 }
@@ -100,7 +117,9 @@ enum Tag<'a> {
 
 /// The insides of `{{...}}`, triple braces included.
 fn tags(text: &str) -> impl Iterator<Item = &str> {
-    text.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0))
+    text.split("{{")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("}}")?.0))
 }
 
 fn name_in(tag: &str) -> Tag<'_> {
@@ -110,9 +129,16 @@ fn name_in(tag: &str) -> Tag<'_> {
     }
     let name = tag.trim_start_matches(['#', '^', '/', '&']).trim();
     let mut characters = name.chars();
-    let head = characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
-    let tail = characters.all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-' | '.'));
-    if head && tail { Tag::Name(name) } else { Tag::Other }
+    let head = characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    let tail =
+        characters.all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-' | '.'));
+    if head && tail {
+        Tag::Name(name)
+    } else {
+        Tag::Other
+    }
 }
 
 /// Names in backticks right beside the word tool or function: an explicit naming, not a guess about prose.
@@ -120,11 +146,15 @@ fn missing_tools(bundle: &Bundle, field: &str, text: &str) -> Vec<Finding> {
     let parts: Vec<&str> = text.split('`').collect();
     let mut found = Vec::new();
     for window in parts.windows(3).step_by(2) {
-        let [before, name, after] = window else { continue };
+        let [before, name, after] = window else {
+            continue;
+        };
         let called = ends_with_word(before) || starts_with_word(after);
         let name = name.trim_end_matches("()");
         if called && is_identifier(name) && !has_tool(bundle, name) {
-            let message = format!("the prompt names the tool `{name}`, which tools.items does not have; add it, or correct the name");
+            let message = format!(
+                "the prompt names the tool `{name}`, which tools.items does not have; add it, or correct the name"
+            );
             found.push(Finding::error("P02", field, message));
         }
     }
@@ -132,12 +162,20 @@ fn missing_tools(bundle: &Bundle, field: &str, text: &str) -> Vec<Finding> {
 }
 
 fn ends_with_word(before: &str) -> bool {
-    let word = before.trim_end().rsplit(|it: char| !it.is_alphabetic()).next().unwrap_or_default();
+    let word = before
+        .trim_end()
+        .rsplit(|it: char| !it.is_alphabetic())
+        .next()
+        .unwrap_or_default();
     is_tool_word(word)
 }
 
 fn starts_with_word(after: &str) -> bool {
-    let word = after.trim_start().split(|it: char| !it.is_alphabetic()).next().unwrap_or_default();
+    let word = after
+        .trim_start()
+        .split(|it: char| !it.is_alphabetic())
+        .next()
+        .unwrap_or_default();
     is_tool_word(word)
 }
 
@@ -146,11 +184,17 @@ fn is_tool_word(word: &str) -> bool {
 }
 
 fn is_identifier(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.'))
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.'))
 }
 
 fn has_tool(bundle: &Bundle, name: &str) -> bool {
-    bundle.tools.as_ref().is_some_and(|tools| tools.items.iter().any(|tool| tool.name == name))
+    bundle
+        .tools
+        .as_ref()
+        .is_some_and(|tools| tools.items.iter().any(|tool| tool.name == name))
 }
 
 fn missing_choice(bundle: &Bundle) -> Option<Finding> {

@@ -2,7 +2,12 @@
 //!
 //! Data lives in `tests/data` of the workspace; nothing here talks to a cluster.
 
-#![allow(clippy::disallowed_methods)] // tests read their data from files
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods
+)] // tests fail loudly and read files
 
 mod bad;
 mod fields;
@@ -19,7 +24,9 @@ pub const EXAMPLES: &str = "Q: Where is my order?\nA: Let me look.\n";
 
 /// A file or folder below `tests/data`.
 pub fn data(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/data")
+        .join(path)
 }
 
 /// The text of a file.
@@ -39,7 +46,17 @@ pub fn release(path: &str) -> AgentRelease {
 
 /// What the references of `everything.yaml` lead to, by two names.
 pub fn contents() -> Contents {
-    let content = || Content { text: Some(EXAMPLES.into()), immutable: true };
-    let names = [("prompts", "examples.txt"), ("promptsx", "examples.txt"), ("prompts", "examples.txtx")];
-    names.into_iter().map(|(name, key)| ((name.to_owned(), key.to_owned()), content())).collect()
+    let content = || Content {
+        text: Some(EXAMPLES.into()),
+        immutable: true,
+    };
+    let names = [
+        ("prompts", "examples.txt"),
+        ("promptsx", "examples.txt"),
+        ("prompts", "examples.txtx"),
+    ];
+    names
+        .into_iter()
+        .map(|(name, key)| ((name.to_owned(), key.to_owned()), content()))
+        .collect()
 }

@@ -26,7 +26,7 @@ fn the_kinds_are_installed_with_a_plain_kubectl_apply() {
 #[test]
 fn kubectl_explain_reads_like_documentation() {
     let bundle = kubectl(&["explain", "agentrelease.spec.bundle"]).ok();
-    assert!(bundle.contains("What the agent is made of: model, prompt, tools, context layout"), "{bundle}");
+    assert!(bundle.contains("What the agent is made of. Every change here makes a new release."), "{bundle}");
     for (field, text) in [
         ("bundle.model", "pinned to a snapshot"),
         ("bundle.model.version", "The pinned snapshot"),
