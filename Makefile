@@ -7,7 +7,7 @@ CLUSTER := tests/cluster
 UNIT := --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: help tools cluster cluster-down kubeconfig shell images test test-unit test-deny test-cluster demo demo-down
+.PHONY: help tools cluster cluster-down kubeconfig shell images test test-unit test-deny test-cluster crds demo demo-down
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,10 @@ shell: ## Open a shell inside of the cluster, with kubectl and helm (root)
 
 images: cluster ## Build the images of operator and examples into the cluster (root)
 	@$(CLUSTER)/images.sh
+
+crds: ## Write the CRDs into their chart again, after a change of crds/
+	@cargo run --quiet --package rollpin-crds --example print-crds >charts/rollpin-crds/templates/crds.yaml.new
+	@mv charts/rollpin-crds/templates/crds.yaml.new charts/rollpin-crds/templates/crds.yaml
 
 test: ## Everything: unit tests, dependency checks, then the tests on a cluster of their own (root)
 	@$(MAKE) --no-print-directory tools

@@ -52,16 +52,27 @@ pub enum LogFormat {
 impl Args {
     /// The name of this replica in the Lease, another one at each start: a restarted process must not believe that it still leads.
     pub fn holder(&self) -> String {
-        let base = self.identity.clone().or_else(|| self.pod_name.clone()).unwrap_or_else(|| {
-            std::env::var("HOSTNAME").unwrap_or_else(|_| "rollpin".to_owned())
-        });
-        format!("{base}_{:x}_{}", jiff::Timestamp::now().as_millisecond(), std::process::id())
+        let base = self
+            .identity
+            .clone()
+            .or_else(|| self.pod_name.clone())
+            .unwrap_or_else(|| std::env::var("HOSTNAME").unwrap_or_else(|_| "rollpin".to_owned()));
+        format!(
+            "{base}_{:x}_{}",
+            jiff::Timestamp::now().as_millisecond(),
+            std::process::id()
+        )
     }
 
     /// What to watch: `None` for the whole cluster, else one scope per namespace.
     pub fn scopes(&self) -> Vec<Option<String>> {
-        let named: Vec<Option<String>> =
-            self.watch_namespaces.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).map(|name| Some(name.to_owned())).collect();
+        let named: Vec<Option<String>> = self
+            .watch_namespaces
+            .iter()
+            .map(|name| name.trim())
+            .filter(|name| !name.is_empty())
+            .map(|name| Some(name.to_owned()))
+            .collect();
         if named.is_empty() { vec![None] } else { named }
     }
 }
@@ -72,8 +83,14 @@ mod tests {
 
     #[test]
     fn no_namespaces_means_all_of_them() {
-        assert_eq!(Args::parse_from(["rollpin-controller"]).scopes(), vec![None]);
-        assert_eq!(Args::parse_from(["rollpin-controller", "--watch-namespaces", ""]).scopes(), vec![None]);
+        assert_eq!(
+            Args::parse_from(["rollpin-controller"]).scopes(),
+            vec![None]
+        );
+        assert_eq!(
+            Args::parse_from(["rollpin-controller", "--watch-namespaces", ""]).scopes(),
+            vec![None]
+        );
         assert_eq!(
             Args::parse_from(["rollpin-controller", "--watch-namespaces", "a,b"]).scopes(),
             vec![Some("a".to_owned()), Some("b".to_owned())]

@@ -88,10 +88,13 @@ pub struct Memory {
     pub failures: u32,
 }
 
+/// By namespace and name.
+type ByName = HashMap<(String, String), Arc<tokio::sync::Mutex<Memory>>>;
+
 /// The memories of all releases.
 #[derive(Default)]
 pub struct Memories {
-    by_name: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<Memory>>>>,
+    by_name: Mutex<ByName>,
 }
 
 impl Memories {
@@ -100,7 +103,10 @@ impl Memories {
         let slot = self.slot(agent);
         let mut memory = slot.lock_owned().await;
         if memory.uid != agent.uid {
-            *memory = Memory { uid: agent.uid.clone(), ..Memory::default() };
+            *memory = Memory {
+                uid: agent.uid.clone(),
+                ..Memory::default()
+            };
         }
         memory
     }
@@ -114,17 +120,23 @@ impl Memories {
     /// Counts a failure and says how many there were in a row; a memory in use has none to count.
     pub fn failed(&self, agent: &Agent) -> u32 {
         let slot = self.slot(agent);
-        let Ok(mut memory) = slot.try_lock() else { return 1 };
+        let Ok(mut memory) = slot.try_lock() else {
+            return 1;
+        };
         memory.failures = memory.failures.saturating_add(1);
         memory.failures
     }
 
     fn slot(&self, agent: &Agent) -> Arc<tokio::sync::Mutex<Memory>> {
         let mut by_name = self.lock();
-        Arc::clone(by_name.entry((agent.namespace.clone(), agent.name.clone())).or_default())
+        Arc::clone(
+            by_name
+                .entry((agent.namespace.clone(), agent.name.clone()))
+                .or_default(),
+        )
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<tokio::sync::Mutex<Memory>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ByName> {
         // A map of handles is whole even if a holder panicked.
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -37,9 +37,17 @@ impl EvidenceLink {
     }
 
     /// Gathers what the committed state asks for: an attempt, from what its ledger holds, or stable alone.
-    pub async fn follow(&self, ctx: &Context, agent: &Agent, status: &AgentReleaseStatus, policy: Option<&Policy>) -> Result<(), Error> {
+    pub async fn follow(
+        &self,
+        ctx: &Context,
+        agent: &Agent,
+        status: &AgentReleaseStatus,
+        policy: Option<&Policy>,
+    ) -> Result<(), Error> {
         let key = key(agent);
-        let Some(state) = &status.state else { return Ok(()) };
+        let Some(state) = &status.state else {
+            return Ok(());
+        };
         if let State::Canary(canary) = state {
             return self.begin(ctx, agent, canary).await;
         }
@@ -52,12 +60,18 @@ impl EvidenceLink {
 
     async fn begin(&self, ctx: &Context, agent: &Agent, canary: &Canary) -> Result<(), Error> {
         let key = key(agent);
-        if self.hub.is_gathering(&key, &canary.trial.digest, &canary.live.digest) {
+        if self
+            .hub
+            .is_gathering(&key, &canary.trial.digest, &canary.live.digest)
+        {
             return Ok(());
         }
         let stored = stored(ctx, agent, &canary.ledger).await?;
-        let policy: Policy = serde_json::from_str(&canary.policy)
-            .map_err(|cause| Error::Malformed { object: format!("frozen policy of AgentRelease {key}"), why: cause.to_string() })?;
+        let policy: Policy =
+            serde_json::from_str(&canary.policy).map_err(|cause| Error::Malformed {
+                object: format!("frozen policy of AgentRelease {key}"),
+                why: cause.to_string(),
+            })?;
         let trial = Trial {
             policy: &policy,
             canary: &canary.trial.digest,
@@ -73,16 +87,22 @@ impl EvidenceLink {
     pub fn in_force(&self, agent: &Agent, status: &AgentReleaseStatus) {
         if let Some(State::Canary(canary)) = &status.state {
             let step = usize::try_from(canary.step).unwrap_or_default();
-            self.hub.set_weight(&key(agent), step, canary.weight, now_millis());
+            self.hub
+                .set_weight(&key(agent), step, canary.weight, now_millis());
         }
     }
 
     /// What is known of an attempt, and of stable before one.
-    pub fn look(&self, agent: &Agent, status: &AgentReleaseStatus) -> (Option<Evidence>, BaselineSeen) {
+    pub fn look(
+        &self,
+        agent: &Agent,
+        status: &AgentReleaseStatus,
+    ) -> (Option<Evidence>, BaselineSeen) {
         let (key, now) = (key(agent), now_millis());
         match &status.state {
             Some(State::Canary(_)) => (self.hub.snapshot(&key, now), self.hub.baseline(&key, now)),
-            Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_)) | None => (None, self.hub.baseline(&key, now)),
+            Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_))
+            | None => (None, self.hub.baseline(&key, now)),
         }
     }
 
@@ -104,9 +124,19 @@ fn key(agent: &Agent) -> String {
 /// What the ledger of an attempt holds; damaged evidence counts as none, which costs time and never a wrong verdict.
 async fn stored(ctx: &Context, agent: &Agent, ledger: &str) -> Result<Option<Evidence>, Error> {
     let found = ctx.api::<EvidenceLedger>(agent).get_opt(ledger).await;
-    let found = found.map_err(|cause| Error::api("read", format!("EvidenceLedger {}/{ledger}", agent.namespace), cause))?;
-    let Some(status) = found.and_then(|ledger| ledger.status) else { return Ok(None) };
-    let Some(text) = status.evidence else { return Ok(None) };
+    let found = found.map_err(|cause| {
+        Error::api(
+            "read",
+            format!("EvidenceLedger {}/{ledger}", agent.namespace),
+            cause,
+        )
+    })?;
+    let Some(status) = found.and_then(|ledger| ledger.status) else {
+        return Ok(None);
+    };
+    let Some(text) = status.evidence else {
+        return Ok(None);
+    };
     if status.evidence_hash.as_deref() != Some(&hash::of_bytes(text.as_bytes())) {
         tracing::warn!(%ledger, "the evidence of a ledger does not hash to what it says: starting anew");
         return Ok(None);
@@ -116,10 +146,17 @@ async fn stored(ctx: &Context, agent: &Agent, ledger: &str) -> Result<Option<Evi
 }
 
 /// Stores evidence now and then, so that a restart loses little.
-pub async fn checkpoint(ctx: &Context, scene: &Scene, status: &AgentReleaseStatus, memory: &mut Memory) -> Result<(), Error> {
+pub async fn checkpoint(
+    ctx: &Context,
+    scene: &Scene,
+    status: &AgentReleaseStatus,
+    memory: &mut Memory,
+) -> Result<(), Error> {
     let due = memory.stored_at.is_none_or(|at| at.elapsed() >= CHECKPOINT);
     match (&status.state, &scene.observed.evidence) {
-        (Some(State::Canary(canary)), Some(evidence)) if due => store(ctx, &scene.agent, &canary.ledger, evidence, memory).await,
+        (Some(State::Canary(canary)), Some(evidence)) if due => {
+            store(ctx, &scene.agent, &canary.ledger, evidence, memory).await
+        }
         _ => Ok(()),
     }
 }
@@ -127,12 +164,20 @@ pub async fn checkpoint(ctx: &Context, scene: &Scene, status: &AgentReleaseStatu
 /// Makes the evidence of a decision durable before the decision is committed.
 pub async fn store_cited(ctx: &Context, scene: &Scene, memory: &mut Memory) -> Result<(), Error> {
     match (&scene.observed.status.state, &scene.observed.evidence) {
-        (Some(State::Canary(canary)), Some(evidence)) => store(ctx, &scene.agent, &canary.ledger, evidence, memory).await,
+        (Some(State::Canary(canary)), Some(evidence)) => {
+            store(ctx, &scene.agent, &canary.ledger, evidence, memory).await
+        }
         _ => Ok(()),
     }
 }
 
-async fn store(ctx: &Context, agent: &Agent, ledger: &str, evidence: &Evidence, memory: &mut Memory) -> Result<(), Error> {
+async fn store(
+    ctx: &Context,
+    agent: &Agent,
+    ledger: &str,
+    evidence: &Evidence,
+    memory: &mut Memory,
+) -> Result<(), Error> {
     let text = hash::canonical(evidence);
     let fingerprint = hash::of_bytes(text.as_bytes());
     memory.stored_at = Some(Instant::now());
@@ -147,8 +192,17 @@ async fn store(ctx: &Context, agent: &Agent, ledger: &str, evidence: &Evidence, 
     };
     // A merge leaves the hold as it is: an absent field is not in the patch.
     let patch = Patch::Merge(json!({"status": status}));
-    let done = ctx.api::<EvidenceLedger>(agent).patch_status(ledger, &PatchParams::default(), &patch).await;
-    done.map_err(|cause| Error::api("store", format!("EvidenceLedger {}/{ledger}", agent.namespace), cause))?;
+    let done = ctx
+        .api::<EvidenceLedger>(agent)
+        .patch_status(ledger, &PatchParams::default(), &patch)
+        .await;
+    done.map_err(|cause| {
+        Error::api(
+            "store",
+            format!("EvidenceLedger {}/{ledger}", agent.namespace),
+            cause,
+        )
+    })?;
     memory.stored = Some(fingerprint);
     Ok(())
 }

@@ -19,7 +19,9 @@ use crate::args::Args;
 use crate::build::Agent;
 use crate::context::{Context, Memories, Shared};
 use crate::directory::{Pods, keep_tokens};
-use crate::evidence::{Addresses, Counters, Directory, EvidenceHub, Receiver, Running, now_millis, serve};
+use crate::evidence::{
+    Addresses, Counters, Directory, EvidenceHub, Receiver, Running, now_millis, serve,
+};
 use crate::evidence_link::EvidenceLink;
 use crate::metrics::Metrics;
 use crate::reconcile::{on_error, reconcile};
@@ -35,7 +37,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Leads until something ends that must not.
 pub async fn lead(args: &Args, client: Client, metrics: Arc<Metrics>) -> Result<(), Failure> {
     metrics.lead(true);
-    tracing::info!(identity = args.pod_name.as_deref().unwrap_or_default(), "leading");
+    tracing::info!(
+        identity = args.pod_name.as_deref().unwrap_or_default(),
+        "leading"
+    );
     let hub = Arc::new(EvidenceHub::new(Limits::default(), now_millis()));
     let pods = Pods::default();
     let shared = Arc::new(Shared {
@@ -43,19 +48,39 @@ pub async fn lead(args: &Args, client: Client, metrics: Arc<Metrics>) -> Result<
         http: probe_client()?,
         evidence: EvidenceLink::new(Arc::clone(&hub)),
         metrics: Arc::clone(&metrics),
-        recorder: Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: args.pod_name.clone() }),
+        recorder: Recorder::new(
+            client.clone(),
+            Reporter {
+                controller: MANAGER.to_owned(),
+                instance: args.pod_name.clone(),
+            },
+        ),
         otlp_endpoint: args.otlp_endpoint.clone(),
         memories: Memories::default(),
     });
-    let scopes: Vec<Scope> = args.scopes().iter().map(|scope| open(&shared, scope.as_deref(), &pods)).collect();
+    let scopes: Vec<Scope> = args
+        .scopes()
+        .iter()
+        .map(|scope| open(&shared, scope.as_deref(), &pods))
+        .collect();
     for scope in &scopes {
         wait_until_read(&scope.ctx.stores).await?;
     }
     let _receiver = receive(args, &client, &metrics, Arc::clone(&hub), pods)?;
     label(args, &client, true).await;
     metrics.ready(true);
-    tracing::info!(scopes = scopes.len(), releases = scopes.iter().map(|scope| scope.ctx.stores.releases.len()).sum::<usize>(), "ready");
-    let wakers: Vec<(Option<String>, watch::Touched)> = scopes.iter().map(|scope| (scope.name.clone(), scope.touched.clone())).collect();
+    tracing::info!(
+        scopes = scopes.len(),
+        releases = scopes
+            .iter()
+            .map(|scope| scope.ctx.stores.releases.len())
+            .sum::<usize>(),
+        "ready"
+    );
+    let wakers: Vec<(Option<String>, watch::Touched)> = scopes
+        .iter()
+        .map(|scope| (scope.name.clone(), scope.touched.clone()))
+        .collect();
     let looks = futures::future::join_all(scopes.into_iter().map(run));
     tokio::select! {
         _ = looks => Err("the watches ended".into()),
@@ -83,8 +108,22 @@ fn open(shared: &Arc<Shared>, scope: Option<&str>, pods: &Pods) -> Scope {
         }
     };
     let pods = pods.clone();
-    let stores = watch::open(&shared.client, scope, &touched, releases, move |event, store| pods.follow(event, store));
-    Scope { name: scope.map(str::to_owned), ctx: Arc::new(Context { shared: Arc::clone(shared), stores }), touched, queue }
+    let stores = watch::open(
+        &shared.client,
+        scope,
+        &touched,
+        releases,
+        move |event, store| pods.follow(event, store),
+    );
+    Scope {
+        name: scope.map(str::to_owned),
+        ctx: Arc::new(Context {
+            shared: Arc::clone(shared),
+            stores,
+        }),
+        touched,
+        queue,
+    }
 }
 
 /// Routes are not waited for: without Gateway API there are none, and releases say so.
@@ -99,21 +138,42 @@ async fn wait_until_read(stores: &watch::Stores) -> Result<(), Failure> {
 }
 
 /// Opens the ports for telemetry; they close when the answer is dropped.
-fn receive(args: &Args, client: &Client, metrics: &Metrics, hub: Arc<EvidenceHub>, pods: Pods) -> Result<Running, Failure> {
+fn receive(
+    args: &Args,
+    client: &Client,
+    metrics: &Metrics,
+    hub: Arc<EvidenceHub>,
+    pods: Pods,
+) -> Result<Running, Failure> {
     let directory = Arc::new(Directory::new(move |address| pods.release_of(address)));
     let counters = Arc::new(Counters::default());
     metrics.show(Arc::clone(&counters));
-    tokio::spawn(keep_tokens(client.clone(), args.namespace.clone(), Arc::clone(&directory)));
+    tokio::spawn(keep_tokens(
+        client.clone(),
+        args.namespace.clone(),
+        Arc::clone(&directory),
+    ));
     let receiver = Arc::new(Receiver::new(hub, directory, counters));
-    Ok(serve(receiver, Addresses { grpc: args.otlp_grpc, http: args.otlp_http })?)
+    Ok(serve(
+        receiver,
+        Addresses {
+            grpc: args.otlp_grpc,
+            http: args.otlp_http,
+        },
+    )?)
 }
 
 /// New evidence is a reason to look.
 async fn wake(hub: &EvidenceHub, scopes: &[(Option<String>, watch::Touched)]) {
     loop {
         for key in hub.matured().await {
-            let Some((namespace, name)) = key.split_once('/') else { continue };
-            for (_, touched) in scopes.iter().filter(|(scope, _)| scope.as_deref().is_none_or(|scope| scope == namespace)) {
+            let Some((namespace, name)) = key.split_once('/') else {
+                continue;
+            };
+            for (_, touched) in scopes
+                .iter()
+                .filter(|(scope, _)| scope.as_deref().is_none_or(|scope| scope == namespace))
+            {
                 // Only fails when the operator is about to end.
                 let _ = touched.unbounded_send(ObjectRef::new(name).within(namespace));
             }
@@ -121,24 +181,46 @@ async fn wake(hub: &EvidenceHub, scopes: &[(Option<String>, watch::Touched)]) {
     }
 }
 
-async fn run(Scope { name: _, ctx, touched: _, queue }: Scope) {
+async fn run(
+    Scope {
+        name: _,
+        ctx,
+        touched: _,
+        queue,
+    }: Scope,
+) {
     let queue = queue.map(Ok::<_, std::convert::Infallible>);
     let config = controller::Config::default().concurrency(CONCURRENCY);
     let store = ctx.stores.releases.clone();
-    let looks = applier(|release, ctx| Box::pin(reconcile(release, ctx)), on_error, ctx, store, queue, config);
+    let looks = applier(
+        |release, ctx| Box::pin(reconcile(release, ctx)),
+        on_error,
+        ctx,
+        store,
+        queue,
+        config,
+    );
     // Errors were logged where they were met; a release that is gone is none.
     looks.for_each(|_| futures::future::ready(())).await;
 }
 
 /// Probes follow no redirects and use no proxy: they ask one address one thing.
 fn probe_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(2).build()
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(2)
+        .build()
 }
 
 /// Puts the leader's label on our own pod, or takes it off.
 async fn label(args: &Args, client: &Client, leads: bool) {
     let Some(pod) = &args.pod_name else { return };
-    let value = if leads { json!("true") } else { serde_json::Value::Null };
+    let value = if leads {
+        json!("true")
+    } else {
+        serde_json::Value::Null
+    };
     let patch = Patch::Merge(json!({"metadata": {"labels": {LEADER_LABEL: value}}}));
     let api: Api<Pod> = Api::namespaced(client.clone(), &args.namespace);
     if let Err(cause) = api.patch(pod, &PatchParams::default(), &patch).await {
@@ -148,5 +230,9 @@ async fn label(args: &Args, client: &Client, leads: bool) {
 
 /// Takes the leader's label off, so that telemetry goes to the next one.
 pub async fn unlabel(args: &Args, client: &Client) {
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), label(args, client, false)).await;
+    let _ = tokio::time::timeout(
+        std::time::Duration::from_secs(1),
+        label(args, client, false),
+    )
+    .await;
 }

@@ -42,7 +42,12 @@ enum Look {
 impl Candidate {
     /// A candidate with a name that no other process has.
     pub fn new(client: Client, namespace: &str, name: &str, holder: &str) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), holder: holder.to_owned(), seen: None }
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            holder: holder.to_owned(),
+            seen: None,
+        }
     }
 
     /// Waits until the lease is ours.
@@ -51,7 +56,9 @@ impl Candidate {
             match self.look().await {
                 Ok(Look::Ours) => return,
                 Ok(Look::Theirs) => {}
-                Err(cause) => tracing::warn!(lease = %self.name, %cause, "cannot look at the lease"),
+                Err(cause) => {
+                    tracing::warn!(lease = %self.name, %cause, "cannot look at the lease")
+                }
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -63,11 +70,17 @@ impl Candidate {
         while renewed.elapsed() < RENEW_DEADLINE {
             tokio::time::sleep(RENEW).await;
             let began = Instant::now();
-            match tokio::time::timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.look()).await {
+            match tokio::time::timeout(
+                RENEW_DEADLINE.saturating_sub(renewed.elapsed()),
+                self.look(),
+            )
+            .await
+            {
                 Ok(Ok(Look::Ours)) => renewed = began,
-                Ok(Ok(Look::Theirs)) => return,
-                Ok(Err(cause)) => tracing::warn!(lease = %self.name, %cause, "cannot renew the lease"),
-                Err(_) => return,
+                Ok(Err(cause)) => {
+                    tracing::warn!(lease = %self.name, %cause, "cannot renew the lease")
+                }
+                Ok(Ok(Look::Theirs)) | Err(_) => return,
             }
         }
     }
@@ -75,10 +88,16 @@ impl Candidate {
     /// Gives the lease back, so that the next leader need not wait for its end.
     pub async fn release(&self) -> Result<(), kube::Error> {
         let mut lease = self.api.get(&self.name).await?;
-        if let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder)) {
+        if let Some(spec) = lease
+            .spec
+            .as_mut()
+            .filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder))
+        {
             spec.holder_identity = None;
             spec.renew_time = Some(now());
-            self.api.replace(&self.name, &PostParams::default(), &lease).await?;
+            self.api
+                .replace(&self.name, &PostParams::default(), &lease)
+                .await?;
         }
         Ok(())
     }
@@ -97,14 +116,24 @@ impl Candidate {
     }
 
     async fn write(&self, lease: Lease, spec: LeaseSpec) -> Result<Look, kube::Error> {
-        let lease = Lease { spec: Some(spec), ..lease };
-        lost_race(self.api.replace(&self.name, &PostParams::default(), &lease).await)
+        let lease = Lease {
+            spec: Some(spec),
+            ..lease
+        };
+        lost_race(
+            self.api
+                .replace(&self.name, &PostParams::default(), &lease)
+                .await,
+        )
     }
 
     /// Whether a foreign lease has not changed for its whole duration, by our own clock.
     fn has_run_out(&mut self, lease: &Lease, spec: &LeaseSpec) -> bool {
         let version = lease.metadata.resource_version.clone().unwrap_or_default();
-        let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(DURATION, Duration::from_secs);
+        let lasts = spec
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(DURATION, Duration::from_secs);
         match &self.seen {
             Some((known, since)) if *known == version => since.elapsed() >= lasts,
             Some(_) | None => {
@@ -115,7 +144,13 @@ impl Candidate {
     }
 
     fn fresh(&self) -> Lease {
-        Lease { metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() }, spec: Some(self.taken(&LeaseSpec::default())) }
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(self.taken(&LeaseSpec::default())),
+        }
     }
 
     fn taken(&self, before: &LeaseSpec) -> LeaseSpec {
@@ -131,7 +166,10 @@ impl Candidate {
 }
 
 fn renewed(spec: LeaseSpec) -> LeaseSpec {
-    LeaseSpec { renew_time: Some(now()), ..spec }
+    LeaseSpec {
+        renew_time: Some(now()),
+        ..spec
+    }
 }
 
 fn now() -> MicroTime {
@@ -142,7 +180,9 @@ fn now() -> MicroTime {
 fn lost_race(written: Result<Lease, kube::Error>) -> Result<Look, kube::Error> {
     match written {
         Ok(_) => Ok(Look::Ours),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(Look::Theirs),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
+            Ok(Look::Theirs)
+        }
         Err(cause) => Err(cause),
     }
 }

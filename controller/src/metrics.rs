@@ -103,20 +103,58 @@ impl Metrics {
             leader: Gauge::default(),
             ready: AtomicBool::new(false),
         };
-        registry.register("release_phase", "1 for the phase that a release is in", metrics.phase.clone());
-        registry.register("release_weight_percent", "Share of new sessions that begin on the desired release", metrics.weight.clone());
-        registry.register("gate_sessions", "Matured sessions of the attempt under way", metrics.sessions.clone());
-        registry.register("gate_verdict", "1 for the verdict of a gate", metrics.verdicts.clone());
-        registry.register("reconciles", "Looks at a release", metrics.reconciles.clone());
-        registry.register("decisions", "Edges by the phase that they led to", metrics.decisions.clone());
-        registry.register("reconcile_failures", "Looks that could not be finished", metrics.failures.clone());
-        registry.register("leader", "1 while this replica leads", metrics.leader.clone());
-        Self { registry: Mutex::new(registry), ..metrics }
+        registry.register(
+            "release_phase",
+            "1 for the phase that a release is in",
+            metrics.phase.clone(),
+        );
+        registry.register(
+            "release_weight_percent",
+            "Share of new sessions that begin on the desired release",
+            metrics.weight.clone(),
+        );
+        registry.register(
+            "gate_sessions",
+            "Matured sessions of the attempt under way",
+            metrics.sessions.clone(),
+        );
+        registry.register(
+            "gate_verdict",
+            "1 for the verdict of a gate",
+            metrics.verdicts.clone(),
+        );
+        registry.register(
+            "reconciles",
+            "Looks at a release",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "decisions",
+            "Edges by the phase that they led to",
+            metrics.decisions.clone(),
+        );
+        registry.register(
+            "reconcile_failures",
+            "Looks that could not be finished",
+            metrics.failures.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 while this replica leads",
+            metrics.leader.clone(),
+        );
+        Self {
+            registry: Mutex::new(registry),
+            ..metrics
+        }
     }
 
     /// Shows the counters of the receiver, too.
     pub fn show(&self, counters: Arc<Counters>) {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(Received(counters)));
+        self.registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .register_collector(Box::new(Received(counters)));
     }
 
     /// One look was finished.
@@ -124,15 +162,33 @@ impl Metrics {
         self.reconciles.inc();
         let (namespace, release) = (namespace.to_owned(), name.to_owned());
         for phase in PHASES {
-            let labels = PhaseLabels { namespace: namespace.clone(), release: release.clone(), phase: phase::name(phase).to_owned() };
-            self.phase.get_or_create(&labels).set(i64::from(status.phase == Some(phase)));
+            let labels = PhaseLabels {
+                namespace: namespace.clone(),
+                release: release.clone(),
+                phase: phase::name(phase).to_owned(),
+            };
+            self.phase
+                .get_or_create(&labels)
+                .set(i64::from(status.phase == Some(phase)));
         }
-        let labels = ReleaseLabels { namespace: namespace.clone(), release: release.clone() };
-        self.weight.get_or_create(&labels).set(status.weight.unwrap_or_default());
+        let labels = ReleaseLabels {
+            namespace: namespace.clone(),
+            release: release.clone(),
+        };
+        self.weight
+            .get_or_create(&labels)
+            .set(status.weight.unwrap_or_default());
         for gate in &status.gates {
             for verdict in ["Pass", "Fail", "Insufficient", "Blind"] {
-                let labels = VerdictLabels { namespace: namespace.clone(), release: release.clone(), gate: gate.name.clone(), verdict: verdict.to_owned() };
-                self.verdicts.get_or_create(&labels).set(i64::from(gate.verdict == verdict));
+                let labels = VerdictLabels {
+                    namespace: namespace.clone(),
+                    release: release.clone(),
+                    gate: gate.name.clone(),
+                    verdict: verdict.to_owned(),
+                };
+                self.verdicts
+                    .get_or_create(&labels)
+                    .set(i64::from(gate.verdict == verdict));
             }
             for (arm, outcome, count) in [
                 ("canary", "any", gate.canary_sessions),
@@ -155,19 +211,34 @@ impl Metrics {
     /// A release was deleted: its series end.
     pub fn forget(&self, namespace: &str, name: &str) {
         for phase in PHASES {
-            self.phase.remove(&PhaseLabels { namespace: namespace.to_owned(), release: name.to_owned(), phase: phase::name(phase).to_owned() });
+            self.phase.remove(&PhaseLabels {
+                namespace: namespace.to_owned(),
+                release: name.to_owned(),
+                phase: phase::name(phase).to_owned(),
+            });
         }
-        self.weight.remove(&ReleaseLabels { namespace: namespace.to_owned(), release: name.to_owned() });
+        self.weight.remove(&ReleaseLabels {
+            namespace: namespace.to_owned(),
+            release: name.to_owned(),
+        });
     }
 
     /// An edge was committed.
     pub fn decided(&self, to: Phase) {
-        self.decisions.get_or_create(&DecisionLabels { to: phase::name(to).to_owned() }).inc();
+        self.decisions
+            .get_or_create(&DecisionLabels {
+                to: phase::name(to).to_owned(),
+            })
+            .inc();
     }
 
     /// A look failed.
     pub fn failed(&self, kind: &str) {
-        self.failures.get_or_create(&FailureLabels { kind: kind.to_owned() }).inc();
+        self.failures
+            .get_or_create(&FailureLabels {
+                kind: kind.to_owned(),
+            })
+            .inc();
     }
 
     /// This replica leads, or does not.
@@ -209,9 +280,29 @@ impl Collector for Received {
 pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> std::io::Result<()> {
     let shown = Arc::clone(&metrics);
     let app = Router::new()
-        .route("/metrics", get(move || async move { ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], shown.text()) }))
+        .route(
+            "/metrics",
+            get(move || async move {
+                (
+                    [(
+                        "content-type",
+                        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                    )],
+                    shown.text(),
+                )
+            }),
+        )
         .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(move || async move { if metrics.ready.load(Ordering::Relaxed) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE } }));
+        .route(
+            "/readyz",
+            get(move || async move {
+                if metrics.ready.load(Ordering::Relaxed) {
+                    StatusCode::OK
+                } else {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+            }),
+        );
     axum::serve(tokio::net::TcpListener::bind(address).await?, app).await
 }
 
@@ -222,11 +313,33 @@ mod tests {
     #[test]
     fn a_release_is_in_one_phase_at_a_time() {
         let metrics = Metrics::new();
-        metrics.looked("agents", "support", &AgentReleaseStatus { phase: Some(Phase::Progressing), ..AgentReleaseStatus::default() });
-        metrics.looked("agents", "support", &AgentReleaseStatus { phase: Some(Phase::RolledBack), ..AgentReleaseStatus::default() });
+        metrics.looked(
+            "agents",
+            "support",
+            &AgentReleaseStatus {
+                phase: Some(Phase::Progressing),
+                ..AgentReleaseStatus::default()
+            },
+        );
+        metrics.looked(
+            "agents",
+            "support",
+            &AgentReleaseStatus {
+                phase: Some(Phase::RolledBack),
+                ..AgentReleaseStatus::default()
+            },
+        );
         let text = metrics.text();
-        let at_one: Vec<&str> = text.lines().filter(|line| line.starts_with("rollpin_release_phase{") && line.ends_with(" 1")).collect();
-        assert_eq!(at_one, vec!["rollpin_release_phase{namespace=\"agents\",release=\"support\",phase=\"RolledBack\"} 1"]);
+        let at_one: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("rollpin_release_phase{") && line.ends_with(" 1"))
+            .collect();
+        assert_eq!(
+            at_one,
+            vec![
+                "rollpin_release_phase{namespace=\"agents\",release=\"support\",phase=\"RolledBack\"} 1"
+            ]
+        );
         metrics.forget("agents", "support");
         assert!(!metrics.text().contains("rollpin_release_phase{"));
     }

@@ -12,10 +12,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::WatchStreamExt;
 use kube::{Api, Client, Resource, ResourceExt};
 use rollpin_crds::{AgentRelease, AgentRevision, NAME_LABEL, RELEASE_LABEL, ReleaseCommand};
 use serde::de::DeserializeOwned;
@@ -49,7 +49,10 @@ pub type Touched = UnboundedSender<ObjectRef<AgentRelease>>;
 
 /// The API resource of routes.
 pub fn http_route() -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"), "httproutes")
+    ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"),
+        "httproutes",
+    )
 }
 
 /// An API in one namespace or in all of them.
@@ -72,20 +75,72 @@ pub fn open(
     releases: impl Fn(&Event<AgentRelease>, &Store<AgentRelease>) + Send + 'static,
     pods: impl Fn(&Event<Pod>, &Store<Pod>) + Send + 'static,
 ) -> Stores {
-    let all = watcher::Config::default().streaming_lists().timeout(WATCH_SECONDS);
+    let all = watcher::Config::default()
+        .streaming_lists()
+        .timeout(WATCH_SECONDS);
     let ours = all.clone().labels(NAME_LABEL);
     let routes = match scope {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &http_route()),
         None => Api::all_with(client.clone(), &http_route()),
     };
     Stores {
-        releases: keep(scoped(client, scope), all.clone(), touched, |_| {}, |release: &AgentRelease| Some(ObjectRef::from_obj(release)), releases),
-        revisions: keep(scoped(client, scope), all.clone(), touched, |_| {}, |revision: &AgentRevision| named(revision, &revision.spec.agent), |_, _| {}),
-        commands: keep(scoped(client, scope), all.clone(), touched, |_| {}, |command: &ReleaseCommand| named(command, &command.spec.release), |_, _| {}),
-        deployments: keep(scoped(client, scope), ours.clone(), touched, cut_deployment, labelled, |_, _| {}),
-        pods: keep(scoped(client, scope), all.labels(RELEASE_LABEL), touched, cut_pod, labelled, pods),
-        slices: keep(scoped(client, scope), ours.clone(), touched, |_| {}, labelled, |_, _| {}),
-        routes: keep_with(routes, http_route(), ours, touched, |_| {}, labelled, |_, _| {}),
+        releases: keep(
+            scoped(client, scope),
+            all.clone(),
+            touched,
+            |_| {},
+            |release: &AgentRelease| Some(ObjectRef::from_obj(release)),
+            releases,
+        ),
+        revisions: keep(
+            scoped(client, scope),
+            all.clone(),
+            touched,
+            |_| {},
+            |revision: &AgentRevision| named(revision, &revision.spec.agent),
+            |_, _| {},
+        ),
+        commands: keep(
+            scoped(client, scope),
+            all.clone(),
+            touched,
+            |_| {},
+            |command: &ReleaseCommand| named(command, &command.spec.release),
+            |_, _| {},
+        ),
+        deployments: keep(
+            scoped(client, scope),
+            ours.clone(),
+            touched,
+            cut_deployment,
+            labelled,
+            |_, _| {},
+        ),
+        pods: keep(
+            scoped(client, scope),
+            all.labels(RELEASE_LABEL),
+            touched,
+            cut_pod,
+            labelled,
+            pods,
+        ),
+        slices: keep(
+            scoped(client, scope),
+            ours.clone(),
+            touched,
+            |_| {},
+            labelled,
+            |_, _| {},
+        ),
+        routes: keep_with(
+            routes,
+            http_route(),
+            ours,
+            touched,
+            |_| {},
+            labelled,
+            |_, _| {},
+        ),
     }
 }
 
@@ -101,7 +156,15 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
 {
-    keep_with(api, K::DynamicType::default(), config, touched, cut, owner, told)
+    keep_with(
+        api,
+        K::DynamicType::default(),
+        config,
+        touched,
+        cut,
+        owner,
+        told,
+    )
 }
 
 /// Watches one kind on a task of its own, so that no kind waits for another.
@@ -140,7 +203,10 @@ where
                 }
             };
             told(&event, &shown);
-            let (Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event else { continue };
+            let (Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event
+            else {
+                continue;
+            };
             if let Some(release) = owner(&object) {
                 // Only fails when the operator is about to end.
                 let _ = touched.unbounded_send(release);
@@ -160,7 +226,9 @@ fn labelled<K: ResourceExt>(object: &K) -> Option<ObjectRef<AgentRelease>> {
 }
 
 fn cut_deployment(deployment: &mut Deployment) {
-    deployment.annotations_mut().retain(|name, _| name == APPLIED);
+    deployment
+        .annotations_mut()
+        .retain(|name, _| name == APPLIED);
     if let Some(spec) = deployment.spec.as_mut() {
         spec.template = k8s_openapi::api::core::v1::PodTemplateSpec::default();
     }
@@ -170,5 +238,8 @@ fn cut_pod(pod: &mut Pod) {
     pod.annotations_mut().clear();
     // A pod on the host's network shares its address with others: nobody can be told by it.
     let host_network = pod.spec.as_ref().and_then(|spec| spec.host_network);
-    pod.spec = Some(PodSpec { host_network, ..PodSpec::default() });
+    pod.spec = Some(PodSpec {
+        host_network,
+        ..PodSpec::default()
+    });
 }

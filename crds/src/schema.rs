@@ -65,7 +65,6 @@ fn add_root_rules(schema: &mut Value, kind: &str) {
             json!([{
                 "rule": "self.metadata.name.size() <= 50 && !self.metadata.name.contains('.')",
                 "message": "metadata.name must be at most 50 characters and have no dots: names of its pods and Services begin with it",
-                "fieldPath": ".metadata.name",
             }]),
         );
     }

@@ -18,7 +18,13 @@ use crate::error::Error;
 use crate::observe::{Scene, plan_of};
 
 /// Makes the cluster match the committed status.
-pub async fn act(ctx: &Context, agent: &AgentRelease, scene: &Scene, status: &AgentReleaseStatus, memory: &mut Memory) -> Result<(), Error> {
+pub async fn act(
+    ctx: &Context,
+    agent: &AgentRelease,
+    scene: &Scene,
+    status: &AgentReleaseStatus,
+    memory: &mut Memory,
+) -> Result<(), Error> {
     let plan = plan_of(status, scene);
     let taking_back = matches!(status.state, Some(State::Reverting(_)));
     if taking_back {

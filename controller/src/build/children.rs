@@ -4,7 +4,9 @@
 
 use rollpin_crds::revision::Component;
 use rollpin_crds::status::ReleaseRef;
-use rollpin_crds::{AgentRevision, AgentRevisionSpec, BEHAVIOR_LABEL, EvidenceLedgerSpec, MANAGER, NAME_LABEL};
+use rollpin_crds::{
+    AgentRevision, AgentRevisionSpec, BEHAVIOR_LABEL, EvidenceLedgerSpec, MANAGER, NAME_LABEL,
+};
 use rollpin_engine::digest::{Built, DIGEST_VERSION, base32};
 use rollpin_engine::plan::LedgerPlan;
 use serde_json::{Map, Value, json};
@@ -38,8 +40,17 @@ pub fn revision(agent: &Agent, built: &Built) -> Value {
 /// The files that a harness finds at `/etc/agent-release`.
 pub fn config_map(agent: &Agent, release: &ReleaseRef, revision: &AgentRevision) -> Value {
     let mut data = Map::new();
-    data.insert("manifest.json".to_owned(), Value::String(revision.spec.manifest.clone()));
-    for Component { name, content, digest: _, behavior_digest: _ } in &revision.spec.components {
+    data.insert(
+        "manifest.json".to_owned(),
+        Value::String(revision.spec.manifest.clone()),
+    );
+    for Component {
+        name,
+        content,
+        digest: _,
+        behavior_digest: _,
+    } in &revision.spec.components
+    {
         data.insert(format!("{name}.json"), Value::String(content.clone()));
     }
     json!({
@@ -95,34 +106,60 @@ mod tests {
     use super::*;
 
     fn agent() -> Agent {
-        Agent { namespace: "agents".to_owned(), name: "support".to_owned(), uid: "u-1".to_owned() }
+        Agent {
+            namespace: "agents".to_owned(),
+            name: "support".to_owned(),
+            uid: "u-1".to_owned(),
+        }
     }
 
     fn release() -> ReleaseRef {
-        ReleaseRef { digest: format!("sha256:{}", "a".repeat(64)), behavior_digest: format!("sha256:{}", "b".repeat(64)), revision: "support-a".to_owned() }
+        ReleaseRef {
+            digest: format!("sha256:{}", "a".repeat(64)),
+            behavior_digest: format!("sha256:{}", "b".repeat(64)),
+            revision: "support-a".to_owned(),
+        }
     }
 
     #[test]
     fn the_mounted_files_are_the_bytes_that_were_hashed() {
         let mut revision = AgentRevision::new("support-a", AgentRevisionSpec::default());
         revision.spec.manifest = "{\"schemaVersion\":2}".to_owned();
-        revision.spec.components =
-            vec![Component { name: "model".to_owned(), content: "{\"name\":\"m\"}".to_owned(), ..Component::default() }];
+        revision.spec.components = vec![Component {
+            name: "model".to_owned(),
+            content: "{\"name\":\"m\"}".to_owned(),
+            ..Component::default()
+        }];
         let map = config_map(&agent(), &release(), &revision);
-        assert_eq!(map["data"], json!({"manifest.json": "{\"schemaVersion\":2}", "model.json": "{\"name\":\"m\"}"}));
+        assert_eq!(
+            map["data"],
+            json!({"manifest.json": "{\"schemaVersion\":2}", "model.json": "{\"name\":\"m\"}"})
+        );
         assert_eq!(map["immutable"], json!(true));
     }
 
     #[test]
     fn a_service_selects_the_pods_of_one_release_only() {
         let service = service(&agent(), "support", &release(), 8080);
-        assert_eq!(service["spec"]["selector"], json!({"rollpin.dev/name": "support", "rollpin.dev/release": base32(&release().digest)}));
+        assert_eq!(
+            service["spec"]["selector"],
+            json!({"rollpin.dev/name": "support", "rollpin.dev/release": base32(&release().digest)})
+        );
         assert_eq!(service["spec"]["ports"][0]["targetPort"], json!(8080));
     }
 
     #[test]
     fn a_ledger_outlives_its_agent() {
-        let plan = LedgerPlan { name: "support-b-1".to_owned(), trial: release(), baseline: release(), attempt: 1, policy_hash: String::new() };
-        assert_eq!(ledger(&agent(), &plan)["metadata"].get("ownerReferences"), None);
+        let plan = LedgerPlan {
+            name: "support-b-1".to_owned(),
+            trial: release(),
+            baseline: release(),
+            attempt: 1,
+            policy_hash: String::new(),
+        };
+        assert_eq!(
+            ledger(&agent(), &plan)["metadata"].get("ownerReferences"),
+            None
+        );
     }
 }

@@ -37,7 +37,9 @@ pub enum TemplateInvalid {
     )]
     ProbesTaken(i64),
     /// There is no container.
-    #[error("spec.template.spec.containers: at least one container is needed: the first one is the harness")]
+    #[error(
+        "spec.template.spec.containers: at least one container is needed: the first one is the harness"
+    )]
     NoContainer,
 }
 
@@ -52,7 +54,10 @@ pub fn deployment(agent: &Agent, workload: &Workload<'_>) -> Result<Value, Templ
         "template": pods,
     });
     if let Some(metadata) = metadata.as_object_mut() {
-        metadata.insert("annotations".to_owned(), json!({APPLIED: made_from(workload)}));
+        metadata.insert(
+            "annotations".to_owned(),
+            json!({APPLIED: made_from(workload)}),
+        );
     }
     Ok(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
 }
@@ -60,7 +65,9 @@ pub fn deployment(agent: &Agent, workload: &Workload<'_>) -> Result<Value, Templ
 /// Hash of what the pods are made from. Of the inputs, not of the outcome: a newer rollpin that builds pods in another way
 /// must not restart those that serve.
 pub fn made_from(workload: &Workload<'_>) -> String {
-    hash::of_value(&json!({"template": workload.template, "contractLevel": workload.contract_level, "port": workload.port}))
+    hash::of_value(
+        &json!({"template": workload.template, "contractLevel": workload.contract_level, "port": workload.port}),
+    )
 }
 
 fn pod_template(agent: &Agent, workload: &Workload<'_>) -> Result<Value, TemplateInvalid> {
@@ -70,8 +77,12 @@ fn pod_template(agent: &Agent, workload: &Workload<'_>) -> Result<Value, Templat
     let volumes = list(spec, "volumes");
     volumes.retain(|volume| volume.get("name") != Some(&json!(VOLUME)));
     volumes.push(json!({"name": VOLUME, "configMap": {"name": workload.release.revision}}));
-    let harness = list(spec, "containers").first_mut().and_then(Value::as_object_mut).ok_or(TemplateInvalid::NoContainer)?;
-    list(harness, "volumeMounts").push(json!({"name": VOLUME, "mountPath": MOUNT_PATH, "readOnly": true}));
+    let harness = list(spec, "containers")
+        .first_mut()
+        .and_then(Value::as_object_mut)
+        .ok_or(TemplateInvalid::NoContainer)?;
+    list(harness, "volumeMounts")
+        .push(json!({"name": VOLUME, "mountPath": MOUNT_PATH, "readOnly": true}));
     add_environment(agent, workload, list(harness, "env"));
     add_probe(workload, harness)?;
     Ok(Value::Object(template))
@@ -85,14 +96,22 @@ fn add_labels(template: &mut Map<String, Value>, selector: &Value) {
 }
 
 /// The kubelet asks the harness which bytes it loaded: as readiness probe, or as startup probe where the user has a readiness probe.
-fn add_probe(workload: &Workload<'_>, harness: &mut Map<String, Value>) -> Result<(), TemplateInvalid> {
+fn add_probe(
+    workload: &Workload<'_>,
+    harness: &mut Map<String, Value>,
+) -> Result<(), TemplateInvalid> {
     if workload.contract_level < 1 {
         return Ok(());
     }
     let path = format!("{WELL_KNOWN_PATH}/{}", base32(&workload.release.digest));
     let get = json!({"path": path, "port": workload.port});
-    let taken = |harness: &Map<String, Value>, probe: &str| harness.get(probe).is_some_and(|probe| !probe.is_null());
-    match (taken(harness, "readinessProbe"), taken(harness, "startupProbe")) {
+    let taken = |harness: &Map<String, Value>, probe: &str| {
+        harness.get(probe).is_some_and(|probe| !probe.is_null())
+    };
+    match (
+        taken(harness, "readinessProbe"),
+        taken(harness, "startupProbe"),
+    ) {
         (false, _) => {
             harness.insert("readinessProbe".to_owned(), json!({"httpGet": get, "periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 3}));
             Ok(())
@@ -111,10 +130,18 @@ fn add_environment(agent: &Agent, workload: &Workload<'_>, env: &mut Vec<Value>)
     let resource = joined_attributes(env, &format!("service.version={digest}"));
     set(env, "AGENT_RELEASE_DIGEST", digest);
     set(env, "AGENT_RELEASE_NAME", &agent.name);
-    set(env, "AGENT_CONTRACT_LEVEL", &workload.contract_level.to_string());
+    set(
+        env,
+        "AGENT_CONTRACT_LEVEL",
+        &workload.contract_level.to_string(),
+    );
     set(env, "OTEL_RESOURCE_ATTRIBUTES", &resource);
     default(env, "OTEL_SERVICE_NAME", &agent.name);
-    let own_endpoint = env.iter().any(|one| name_of(one).is_some_and(|name| name.starts_with("OTEL_EXPORTER_OTLP") && name.ends_with("ENDPOINT")));
+    let own_endpoint = env.iter().any(|one| {
+        name_of(one).is_some_and(|name| {
+            name.starts_with("OTEL_EXPORTER_OTLP") && name.ends_with("ENDPOINT")
+        })
+    });
     if let Some(endpoint) = workload.otlp_endpoint.filter(|_| !own_endpoint) {
         set(env, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
         default(env, "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
@@ -123,9 +150,17 @@ fn add_environment(agent: &Agent, workload: &Workload<'_>, env: &mut Vec<Value>)
 
 /// The user's resource attributes with ours; a value from elsewhere (`valueFrom`) cannot be joined and gives way.
 fn joined_attributes(env: &[Value], ours: &str) -> String {
-    let theirs = env.iter().find(|one| name_of(one) == Some("OTEL_RESOURCE_ATTRIBUTES"));
-    let theirs = theirs.and_then(|one| one.get("value")).and_then(Value::as_str).unwrap_or_default();
-    let kept = theirs.split(',').map(str::trim).filter(|pair| !pair.is_empty() && !pair.starts_with("service.version="));
+    let theirs = env
+        .iter()
+        .find(|one| name_of(one) == Some("OTEL_RESOURCE_ATTRIBUTES"));
+    let theirs = theirs
+        .and_then(|one| one.get("value"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let kept = theirs
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("service.version="));
     kept.chain([ours]).collect::<Vec<_>>().join(",")
 }
 
@@ -173,22 +208,40 @@ mod tests {
     use super::*;
 
     fn agent() -> Agent {
-        Agent { namespace: "agents".to_owned(), name: "support".to_owned(), uid: "u-1".to_owned() }
+        Agent {
+            namespace: "agents".to_owned(),
+            name: "support".to_owned(),
+            uid: "u-1".to_owned(),
+        }
     }
 
     fn release() -> ReleaseRef {
-        ReleaseRef { digest: format!("sha256:{}", "a".repeat(64)), behavior_digest: String::new(), revision: "support-a".to_owned() }
+        ReleaseRef {
+            digest: format!("sha256:{}", "a".repeat(64)),
+            behavior_digest: String::new(),
+            revision: "support-a".to_owned(),
+        }
     }
 
     fn made(container: &Value, level: i64) -> Result<Value, TemplateInvalid> {
-        let template = json!({"metadata": {"labels": {"team": "x"}}, "spec": {"containers": [container]}});
+        let template =
+            json!({"metadata": {"labels": {"team": "x"}}, "spec": {"containers": [container]}});
         let release = release();
-        let workload = Workload { release: &release, template: &template, contract_level: level, port: 8080, otlp_endpoint: Some("http://rollpin-otlp.rollpin.svc:4318") };
+        let workload = Workload {
+            release: &release,
+            template: &template,
+            contract_level: level,
+            port: 8080,
+            otlp_endpoint: Some("http://rollpin-otlp.rollpin.svc:4318"),
+        };
         deployment(&agent(), &workload)
     }
 
     fn harness(deployment: &Value) -> Value {
-        deployment.pointer("/spec/template/spec/containers/0").cloned().unwrap()
+        deployment
+            .pointer("/spec/template/spec/containers/0")
+            .cloned()
+            .unwrap()
     }
 
     fn variable(harness: &Value, name: &str) -> Value {
@@ -200,7 +253,9 @@ mod tests {
 
     #[test]
     fn a_deployment_mounts_the_bundle_and_asks_for_its_digest() {
-        insta::assert_json_snapshot!(made(&json!({"name": "agent", "image": "i@sha256:0"}), 1).unwrap());
+        insta::assert_json_snapshot!(
+            made(&json!({"name": "agent", "image": "i@sha256:0"}), 1).unwrap()
+        );
     }
 
     #[test]
@@ -214,7 +269,10 @@ mod tests {
     fn a_readiness_probe_of_the_user_moves_ours_to_startup() {
         let harness = harness(&made(&json!({"name": "agent", "image": "i", "readinessProbe": {"tcpSocket": {"port": 1}}}), 1).unwrap());
         assert_eq!(harness["readinessProbe"], json!({"tcpSocket": {"port": 1}}));
-        assert_eq!(harness["startupProbe"]["httpGet"]["path"], format!("{WELL_KNOWN_PATH}/{}", base32(&release().digest)));
+        assert_eq!(
+            harness["startupProbe"]["httpGet"]["path"],
+            format!("{WELL_KNOWN_PATH}/{}", base32(&release().digest))
+        );
     }
 
     #[test]
@@ -227,20 +285,40 @@ mod tests {
     #[test]
     fn resource_attributes_of_the_user_are_kept_but_for_the_version() {
         let env = json!([{"name": "OTEL_RESOURCE_ATTRIBUTES", "value": "team=x, service.version=forged"}, {"name": "AGENT_RELEASE_DIGEST", "value": "forged"}]);
-        let harness = harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
-        assert_eq!(variable(&harness, "OTEL_RESOURCE_ATTRIBUTES"), json!(format!("team=x,service.version={}", release().digest)));
-        assert_eq!(variable(&harness, "AGENT_RELEASE_DIGEST"), json!(release().digest));
+        let harness =
+            harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
+        assert_eq!(
+            variable(&harness, "OTEL_RESOURCE_ATTRIBUTES"),
+            json!(format!("team=x,service.version={}", release().digest))
+        );
+        assert_eq!(
+            variable(&harness, "AGENT_RELEASE_DIGEST"),
+            json!(release().digest)
+        );
     }
 
     #[test]
     fn an_endpoint_of_the_user_is_left_alone() {
-        let env = json!([{"name": "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "value": "http://collector:4318"}]);
-        let harness = harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
-        assert!(!harness["env"].as_array().unwrap().iter().any(|one| one["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT"));
+        let env =
+            json!([{"name": "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "value": "http://collector:4318"}]);
+        let harness =
+            harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
+        assert!(
+            !harness["env"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT")
+        );
     }
 
     #[test]
     fn the_number_of_pods_is_not_part_of_it() {
-        assert_eq!(made(&json!({"name": "agent", "image": "i"}), 1).unwrap().pointer("/spec/replicas"), None);
+        assert_eq!(
+            made(&json!({"name": "agent", "image": "i"}), 1)
+                .unwrap()
+                .pointer("/spec/replicas"),
+            None
+        );
     }
 }

@@ -15,9 +15,9 @@ use rollpin_crds::AgentRelease;
 use rollpin_crds::status::{AgentReleaseStatus, ReleaseRef, State};
 use rollpin_crds::traffic::{Carrier, OnRollback};
 use rollpin_engine::observed::{Identity, Observed, RouteSeen, Wanted};
+use rollpin_engine::phase;
 use rollpin_engine::plan::{Plan, plan};
 use rollpin_engine::policy::{ReadyWhen, Settings};
-use rollpin_engine::phase;
 
 use crate::build::Agent;
 use crate::context::{Context, Memory};
@@ -38,7 +38,11 @@ pub struct Scene {
 }
 
 /// Looks at everything.
-pub async fn observe(ctx: &Context, release: &AgentRelease, memory: &mut Memory) -> Result<Scene, Error> {
+pub async fn observe(
+    ctx: &Context,
+    release: &AgentRelease,
+    memory: &mut Memory,
+) -> Result<Scene, Error> {
     let agent = Agent::of(release);
     let status = confirmed_status(release, memory);
     let (wanted, prepared) = desired::wanted(ctx, &agent, release, memory).await?;
@@ -49,13 +53,27 @@ pub async fn observe(ctx: &Context, release: &AgentRelease, memory: &mut Memory)
     let revisions = revisions::seen(ctx, &agent, &named, &expected, memory).await;
     let route = route::read(ctx, &agent, memory).await?;
     let mut route_seen = route::seen(&agent, release, &settings, &expected, route.as_ref());
-    probe::through_gateway(ctx, &agent, release, &status, &settings, &revisions, &mut route_seen, memory).await;
+    probe::through_gateway(
+        ctx,
+        &agent,
+        release,
+        &status,
+        &settings,
+        &revisions,
+        &mut route_seen,
+        memory,
+    )
+    .await;
     let policy = prepared.as_ref().map(|prepared| &prepared.policy);
-    ctx.shared.evidence.follow(ctx, &agent, &status, policy).await?;
+    ctx.shared
+        .evidence
+        .follow(ctx, &agent, &status, policy)
+        .await?;
     if in_force(&route_seen) {
         ctx.shared.evidence.in_force(&agent, &status);
     }
-    route_seen.withdrawn_heard_millis = withdrawn(&status).and_then(|gone| ctx.shared.evidence.last_heard(&agent, gone));
+    route_seen.withdrawn_heard_millis =
+        withdrawn(&status).and_then(|gone| ctx.shared.evidence.last_heard(&agent, gone));
     let past = past::attempts(ctx, &agent, &status, &wanted).await?;
     let (evidence, baseline) = ctx.shared.evidence.look(&agent, &status);
     let observed = Observed {
@@ -70,13 +88,22 @@ pub async fn observe(ctx: &Context, release: &AgentRelease, memory: &mut Memory)
         commands,
         past,
     };
-    Ok(Scene { agent, observed, prepared, settings, route })
+    Ok(Scene {
+        agent,
+        observed,
+        prepared,
+        settings,
+        route,
+    })
 }
 
 /// The committed status; a pending record that is an object by now is pending no more.
 fn confirmed_status(release: &AgentRelease, memory: &Memory) -> AgentReleaseStatus {
     let mut status = release.status.clone().unwrap_or_default();
-    let confirmed = status.pending_record.as_ref().is_some_and(|record| memory.recorded.as_deref() == Some(&record.name));
+    let confirmed = status
+        .pending_record
+        .as_ref()
+        .is_some_and(|record| memory.recorded.as_deref() == Some(&record.name));
     if confirmed {
         status.pending_record = None;
     }
@@ -101,12 +128,30 @@ pub fn withdrawn(status: &AgentReleaseStatus) -> Option<&ReleaseRef> {
 }
 
 /// Every release that a decision may ask about, each once.
-fn named(status: &AgentReleaseStatus, wanted: &Wanted, commands: &[rollpin_engine::observed::CommandSeen]) -> Vec<ReleaseRef> {
+fn named(
+    status: &AgentReleaseStatus,
+    wanted: &Wanted,
+    commands: &[rollpin_engine::observed::CommandSeen],
+) -> Vec<ReleaseRef> {
     let mut named: Vec<ReleaseRef> = vec![];
     if let Some(state) = &status.state {
-        named.extend([phase::live(state), phase::trial(state), phase::predecessor(state)].into_iter().flatten().cloned());
+        named.extend(
+            [
+                phase::live(state),
+                phase::trial(state),
+                phase::predecessor(state),
+            ]
+            .into_iter()
+            .flatten()
+            .cloned(),
+        );
     }
-    named.extend(status.retiring.iter().map(|retiring| retiring.release.clone()));
+    named.extend(
+        status
+            .retiring
+            .iter()
+            .map(|retiring| retiring.release.clone()),
+    );
     if let Wanted::Release { release, .. } = wanted {
         named.push(release.clone());
     }
@@ -123,7 +168,12 @@ fn named(status: &AgentReleaseStatus, wanted: &Wanted, commands: &[rollpin_engin
 /// What acts at once; for a spec that cannot be read, what changes nothing.
 fn settings(wanted: &Wanted, release: &AgentRelease) -> Settings {
     match wanted {
-        Wanted::Release { settings, .. } | Wanted::WaitingForContent { settings, .. } | Wanted::Invalid { settings: Some(settings), .. } => settings.clone(),
+        Wanted::Release { settings, .. }
+        | Wanted::WaitingForContent { settings, .. }
+        | Wanted::Invalid {
+            settings: Some(settings),
+            ..
+        } => settings.clone(),
         Wanted::Invalid { settings: None, .. } => Settings {
             replicas: release.spec.replicas,
             suspend: true,
@@ -133,7 +183,11 @@ fn settings(wanted: &Wanted, release: &AgentRelease) -> Settings {
             revision_history_limit: 10,
             ready_when: ReadyWhen::Promoted,
             carriers: vec![Carrier::Header, Carrier::McpParam],
-            contract_level: release.spec.contract.as_ref().map_or(0, |contract| contract.level),
+            contract_level: release
+                .spec
+                .contract
+                .as_ref()
+                .map_or(0, |contract| contract.level),
         },
     }
 }

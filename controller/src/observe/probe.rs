@@ -23,7 +23,7 @@ use crate::context::{Context, Memory};
 /// How long the answer of one probe is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the pins of a canary with traffic are looked at again.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// What probes said of a canary.
 #[derive(Clone, Debug)]
@@ -65,12 +65,18 @@ pub async fn through_gateway(
         route.withdrawn_reached = still_reached(ctx, agent, release, settings, gone).await;
         return;
     }
-    let Some(State::Canary(canary)) = &status.state else { return };
-    let ready = revisions.iter().any(|seen| seen.digest == canary.trial.digest && seen.ready > 0 && seen.endpoints > 0);
+    let Some(State::Canary(canary)) = &status.state else {
+        return;
+    };
+    let ready = revisions
+        .iter()
+        .any(|seen| seen.digest == canary.trial.digest && seen.ready > 0 && seen.endpoints > 0);
     if !ready {
         return;
     }
-    let known = memory.probed.clone().filter(|probed| probed.digest == canary.trial.digest && is_good_still(probed, canary.weight));
+    let known = memory.probed.clone().filter(|probed| {
+        probed.digest == canary.trial.digest && is_good_still(probed, canary.weight)
+    });
     let probed = match known {
         Some(probed) => probed,
         None => probe_pins(ctx, agent, release, settings, &canary.trial).await,
@@ -85,11 +91,20 @@ fn is_good_still(probed: &Probed, weight: i64) -> bool {
     probed.holds == Some(true) && (weight == 0 || probed.at.elapsed() < AGAIN)
 }
 
-async fn still_reached(ctx: &Context, agent: &Agent, release: &AgentRelease, settings: &Settings, gone: &ReleaseRef) -> Option<bool> {
+async fn still_reached(
+    ctx: &Context,
+    agent: &Agent,
+    release: &AgentRelease,
+    settings: &Settings,
+    gone: &ReleaseRef,
+) -> Option<bool> {
     let target = Target::of(ctx, agent, &release.spec.traffic.gateway).await?;
     let mut all_answered = true;
     for carrier in &settings.carriers {
-        match target.probe(ctx, &release.spec.traffic, *carrier, gone).await {
+        match target
+            .probe(ctx, &release.spec.traffic, *carrier, gone)
+            .await
+        {
             Met::Release => return Some(true),
             Met::Other => {}
             Met::Silence => all_answered = false,
@@ -98,7 +113,13 @@ async fn still_reached(ctx: &Context, agent: &Agent, release: &AgentRelease, set
     all_answered.then_some(false)
 }
 
-async fn probe_pins(ctx: &Context, agent: &Agent, release: &AgentRelease, settings: &Settings, trial: &ReleaseRef) -> Probed {
+async fn probe_pins(
+    ctx: &Context,
+    agent: &Agent,
+    release: &AgentRelease,
+    settings: &Settings,
+    trial: &ReleaseRef,
+) -> Probed {
     let mut missing = vec![];
     let mut held = vec![];
     match Target::of(ctx, agent, &release.spec.traffic.gateway).await {
@@ -111,7 +132,12 @@ async fn probe_pins(ctx: &Context, agent: &Agent, release: &AgentRelease, settin
             }
         }
     }
-    Probed { digest: trial.digest.clone(), at: Instant::now(), holds: enough(&held), missing }
+    Probed {
+        digest: trial.digest.clone(),
+        at: Instant::now(),
+        holds: enough(&held),
+        missing,
+    }
 }
 
 /// The Core carrier must hold; others may be beyond the gateway, and are named. Absent where nothing could be asked.
@@ -126,8 +152,12 @@ fn enough(held: &[(Carrier, bool)]) -> Option<bool> {
 fn complaint(carrier: Carrier, met: Met, address: &str) -> Option<String> {
     match met {
         Met::Release => None,
-        Met::Other => Some(format!("{carrier:?}: the gateway does not send a pinned request to its release")),
-        Met::Silence => Some(format!("{carrier:?}: the gateway at {address} does not answer")),
+        Met::Other => Some(format!(
+            "{carrier:?}: the gateway does not send a pinned request to its release"
+        )),
+        Met::Silence => Some(format!(
+            "{carrier:?}: the gateway at {address} does not answer"
+        )),
     }
 }
 
@@ -144,19 +174,37 @@ impl Target {
             None => gateway_address(ctx, agent, gateway).await?,
         };
         // A wildcard host name stands for any name below it.
-        let host = gateway.hostnames.first().map(|host| host.replacen('*', "rollpin-probe", 1));
+        let host = gateway
+            .hostnames
+            .first()
+            .map(|host| host.replacen('*', "rollpin-probe", 1));
         Some(Self { address, host })
     }
 
-    async fn probe(&self, ctx: &Context, traffic: &Traffic, carrier: Carrier, release: &ReleaseRef) -> Met {
+    async fn probe(
+        &self,
+        ctx: &Context,
+        traffic: &Traffic,
+        carrier: Carrier,
+        release: &ReleaseRef,
+    ) -> Met {
         let b32 = base32(&release.digest);
-        let Some(headers) = self.headers(carrier, &b32, traffic) else { return Met::Silence };
+        let Some(headers) = self.headers(carrier, &b32, traffic) else {
+            return Met::Silence;
+        };
         let path = match carrier {
             Carrier::PathPrefix => format!("/r/{b32}{WELL_KNOWN_PATH}/{b32}"),
             Carrier::Query => format!("{WELL_KNOWN_PATH}/{b32}?agent_release={b32}"),
-            Carrier::Header | Carrier::McpParam | Carrier::McpSession | Carrier::Cookie => format!("{WELL_KNOWN_PATH}/{b32}"),
+            Carrier::Header | Carrier::McpParam | Carrier::McpSession | Carrier::Cookie => {
+                format!("{WELL_KNOWN_PATH}/{b32}")
+            }
         };
-        let request = ctx.shared.http.get(format!("http://{}{path}", self.address)).headers(headers).timeout(PATIENCE);
+        let request = ctx
+            .shared
+            .http
+            .get(format!("http://{}{path}", self.address))
+            .headers(headers)
+            .timeout(PATIENCE);
         match request.send().await {
             Ok(answer) if answer.status() == StatusCode::OK => Met::Release,
             Ok(_) => Met::Other,
@@ -171,12 +219,18 @@ impl Target {
         }
         let (name, value) = match carrier {
             Carrier::Header => (PIN_HEADER.to_owned(), b32.to_owned()),
-            Carrier::McpParam => (traffic::mcp_param_header(traffic.pin.as_ref()), format!("{b32}-probe")),
+            Carrier::McpParam => (
+                traffic::mcp_param_header(traffic.pin.as_ref()),
+                format!("{b32}-probe"),
+            ),
             Carrier::McpSession => ("Mcp-Session-Id".to_owned(), format!("{b32}-probe")),
             Carrier::Cookie => ("cookie".to_owned(), format!("agent-release={b32}")),
             Carrier::PathPrefix | Carrier::Query => return Some(headers),
         };
-        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(&value).ok()?);
+        headers.insert(
+            HeaderName::try_from(name).ok()?,
+            HeaderValue::from_str(&value).ok()?,
+        );
         Some(headers)
     }
 }
@@ -185,13 +239,32 @@ impl Target {
 async fn gateway_address(ctx: &Context, agent: &Agent, gateway: &GatewayBinding) -> Option<String> {
     let parent = gateway.parent_refs.first()?;
     let namespace = parent.namespace.as_deref().unwrap_or(&agent.namespace);
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway"));
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "gateway.networking.k8s.io",
+        "v1",
+        "Gateway",
+    ));
     let api: Api<DynamicObject> = Api::namespaced_with(ctx.shared.client.clone(), namespace, &kind);
     let found = api.get_opt(&parent.name).await.ok().flatten()?;
-    let address = found.data.pointer("/status/addresses/0/value").and_then(Value::as_str)?;
-    let listeners = found.data.pointer("/spec/listeners").and_then(Value::as_array)?;
-    let named = |listener: &&Value| parent.section_name.as_deref().is_none_or(|name| listener.get("name").and_then(Value::as_str) == Some(name));
-    let port = listeners.iter().find(named)?.get("port").and_then(Value::as_i64)?;
+    let address = found
+        .data
+        .pointer("/status/addresses/0/value")
+        .and_then(Value::as_str)?;
+    let listeners = found
+        .data
+        .pointer("/spec/listeners")
+        .and_then(Value::as_array)?;
+    let named = |listener: &&Value| {
+        parent
+            .section_name
+            .as_deref()
+            .is_none_or(|name| listener.get("name").and_then(Value::as_str) == Some(name))
+    };
+    let port = listeners
+        .iter()
+        .find(named)?
+        .get("port")
+        .and_then(Value::as_i64)?;
     Some(format!("{address}:{port}"))
 }
 
@@ -201,8 +274,14 @@ mod tests {
 
     #[test]
     fn the_core_carrier_must_hold_and_others_may_be_missing() {
-        assert_eq!(enough(&[(Carrier::Header, true), (Carrier::McpParam, false)]), Some(true));
-        assert_eq!(enough(&[(Carrier::Header, false), (Carrier::McpParam, true)]), Some(false));
+        assert_eq!(
+            enough(&[(Carrier::Header, true), (Carrier::McpParam, false)]),
+            Some(true)
+        );
+        assert_eq!(
+            enough(&[(Carrier::Header, false), (Carrier::McpParam, true)]),
+            Some(false)
+        );
         assert_eq!(enough(&[(Carrier::McpSession, false)]), Some(false));
     }
 

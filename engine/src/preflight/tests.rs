@@ -228,7 +228,7 @@ fn t05_no_retry_repeats_a_side_effect() {
         json!([{"name": "lookup_order", "effect": "Write"}]),
     );
     assert_eq!(codes(&[retry.clone(), writes.clone()]), [("T05", E)]);
-    assert_eq!(codes(&[retry.clone()]), []);
+    assert_eq!(codes(std::slice::from_ref(&retry)), []);
     let keyed = (
         "bundle.runtime",
         json!({"retry": {"maxAttempts": 2}, "idempotency": "WritesOnly"}),

@@ -141,8 +141,9 @@ fn stalled(facts: &Facts<'_>) -> Said {
 
 fn waits_for_a_person(reason: PauseReason) -> bool {
     match reason {
-        PauseReason::Person | PauseReason::SampleRatio | PauseReason::Inconclusive => true,
-        PauseReason::Step | PauseReason::Suspended | PauseReason::Infrastructure | PauseReason::Blind => false,
+        PauseReason::SampleRatio | PauseReason::Inconclusive => true,
+        // A pause that somebody asked for is not a failure to those who wait for one.
+        PauseReason::Person | PauseReason::Step | PauseReason::Suspended | PauseReason::Infrastructure | PauseReason::Blind => false,
     }
 }
 

@@ -19,7 +19,10 @@ pub(crate) fn decision(seen: &Observed, step: Move, known: &Known<'_>) -> Decisi
     let before = seen.status.state.as_ref();
     let desired_serves = serves(known, &step.state);
     let phase = phase::phase_of(&step.state, desired_serves);
-    let judgement = attempt(&step.state).and_then(|attempt| known.judgement(seen, attempt));
+    // The evidence is of the attempt that was under way; it also explains the edge that ended it.
+    let judgement = before.and_then(attempt).and_then(|(_, attempt)| known.judgement(seen, attempt));
+    let begun = attempt(&step.state).is_some_and(|(ledger, _)| before.and_then(attempt).map(|(before, _)| before) != Some(ledger));
+    let judgement = judgement.filter(|_| !begun);
     let changed = before != Some(&step.state);
     let edge = changed || step.retiring != seen.status.retiring || step.hold != seen.status.hold || step.command != seen.status.last_command;
     let mut status = AgentReleaseStatus {
@@ -32,7 +35,7 @@ pub(crate) fn decision(seen: &Observed, step: Move, known: &Known<'_>) -> Decisi
         desired: Some(desired(seen, &step, known, desired_serves)),
         hold: step.hold.clone(),
         conditions: conditions::all(seen, &step, known, phase, judgement.as_ref()),
-        gates: gates(seen, judgement.as_ref()),
+        gates: if begun { vec![] } else { gates(seen, judgement.as_ref()) },
         contract_level: known.settings.map(|settings| settings.contract_level),
         replicas: pods(seen, &step.state),
         selector: selector(&step.state),
@@ -70,9 +73,10 @@ fn recorded(seen: &Observed, state: &State, phase: Phase) -> bool {
     phase_changed(seen, phase) || risen
 }
 
-fn attempt(state: &State) -> Option<i64> {
+/// The ledger and the number of the attempt under way.
+fn attempt(state: &State) -> Option<(&str, i64)> {
     match state {
-        State::Canary(canary) => Some(canary.attempt),
+        State::Canary(canary) => Some((&canary.ledger, canary.attempt)),
         State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_) => None,
     }
 }

@@ -29,8 +29,9 @@ fn refused(fields: &Value) -> String {
     policy(&spec_with(fields))
         .unwrap_err()
         .iter()
-        .map(|problem| format!("{problem}\n"))
-        .collect()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn weights(policy: &Policy) -> Vec<(i64, i64)> {

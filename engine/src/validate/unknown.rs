@@ -91,7 +91,7 @@ fn walk_object(
             schema.get("additionalProperties"),
         ) {
             (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => {
-                walk(&path, value, schema, found)
+                walk(&path, value, schema, found);
             }
             (None, _) if preserved => {}
             (None, _) => {

@@ -20,32 +20,32 @@ use rollpin_crds::AgentRelease;
 use rollpin_engine::digest::{Content, Contents};
 
 /// The text of the one reference in `everything.yaml`.
-pub const EXAMPLES: &str = "Q: Where is my order?\nA: Let me look.\n";
+pub(crate) const EXAMPLES: &str = "Q: Where is my order?\nA: Let me look.\n";
 
 /// A file or folder below `tests/data`.
-pub fn data(path: &str) -> PathBuf {
+pub(crate) fn data(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/data")
         .join(path)
 }
 
 /// The text of a file.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(data(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"))
 }
 
 /// A manifest as JSON.
-pub fn value(path: &str) -> serde_json::Value {
+pub(crate) fn value(path: &str) -> serde_json::Value {
     serde_yaml::from_str(&read(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"))
 }
 
 /// A manifest as its type.
-pub fn release(path: &str) -> AgentRelease {
+pub(crate) fn release(path: &str) -> AgentRelease {
     serde_json::from_value(value(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"))
 }
 
 /// What the references of `everything.yaml` lead to, by two names.
-pub fn contents() -> Contents {
+pub(crate) fn contents() -> Contents {
     let content = || Content {
         text: Some(EXAMPLES.into()),
         immutable: true,

@@ -76,7 +76,8 @@ fn string_text(text: &str, dice: &mut Dice) -> String {
     let escaped: String = text
         .encode_utf16()
         .map(|unit| format!("\\u{unit:04x}"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!("\"{escaped}\"")
 }
 

@@ -68,6 +68,8 @@ fn a_regression_is_taken_back_held_and_explained() {
         assert_eq!(held(&world), [Cause::Regressed], "seed {seed}");
         let message = world.status.message.clone().unwrap();
         assert!(message.contains("task_success, odds of failure"), "seed {seed}: {message}");
+        let gate = world.status.gates.iter().find(|gate| gate.name == "task_success").unwrap();
+        assert!(gate.verdict == "Fail" && gate.canary_bad > 0, "seed {seed}: the evidence stays readable: {gate:?}");
         let columns = world.status.columns.clone().unwrap();
         assert_eq!(columns.verdict, "Regressed: task_success", "seed {seed}");
         assert!(columns.desired.ends_with("(held)"), "seed {seed}");

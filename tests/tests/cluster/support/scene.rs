@@ -81,7 +81,7 @@ impl Scene {
     }
 
     /// Waits for a phase where the release begins from `Failed` or `RolledBack`.
-    pub async fn reach_from_failed(&self, wanted: Phase, seconds: u64) -> AgentReleaseStatus {
+    pub async fn come_back_to(&self, wanted: Phase, seconds: u64) -> AgentReleaseStatus {
         self.wait(&format!("phase {wanted:?}"), seconds, |status| status.phase == Some(wanted)).await
     }
 

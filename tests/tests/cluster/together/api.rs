@@ -28,7 +28,7 @@ fn kubectl_explain_reads_like_documentation() {
     let bundle = kubectl(&["explain", "agentrelease.spec.bundle"]).ok();
     assert!(bundle.contains("What the agent is made of. Every change here makes a new release."), "{bundle}");
     for (field, text) in [
-        ("bundle.model", "pinned to a snapshot"),
+        ("bundle.model", "An absent parameter is not the same as zero"),
         ("bundle.model.version", "The pinned snapshot"),
         ("bundle.prompt.messages", "in the order in which the model reads them"),
         ("rollout.steps", "Share of new sessions"),

@@ -33,7 +33,7 @@ async fn a_harness_that_loaded_other_bytes_never_gets_traffic() {
 
     // Repaired by another bundle, it goes on as if nothing had been.
     scene.apply(&scene.manifest("task_success=1"));
-    scene.reach_from_failed(Phase::Healthy, 30).await;
+    scene.come_back_to(Phase::Healthy, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

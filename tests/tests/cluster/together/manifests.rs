@@ -9,6 +9,13 @@ use serde_json::{Value, json};
 
 use crate::support::{Scene, kubectl_with, operator_namespace, pause, programs, repository};
 
+/// What the command line's own YAML reader says before the shared checks would: it sees what YAML was, they see values.
+const READER_SAYS: [(&str, &str); 3] = [
+    ("27-null-in-a-schema", "leave the field out"),
+    ("28-unsafe-integer", "or a smaller number"),
+    ("30-unknown-deep-field", "did you mean \"maxOutputTokens\"?"),
+];
+
 struct Case {
     file: String,
     text: String,
@@ -69,7 +76,10 @@ fn the_api_server_refuses_what_its_schema_can_tell() {
 #[test]
 fn lint_finds_what_the_schema_cannot_tell() {
     let mut failures = vec![];
-    for case in cases("Lint") {
+    for mut case in cases("Lint") {
+        if let Some((_, says)) = READER_SAYS.iter().find(|(file, _)| *file == case.file) {
+            case.says = (*says).to_owned();
+        }
         let answer = programs::rollpin_offline(&["lint", "-f", "-"], &case.text);
         if answer.code == 0 || !case.is_answered_by(&answer.all()) {
             failures.push(format!("exit code {}: {}", answer.code, case.wanted(&answer.all())));

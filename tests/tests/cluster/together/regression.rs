@@ -153,7 +153,7 @@ async fn a_held_release_stays_held_whatever_is_applied() {
 
     // A is the first release of the new object; B is still held behind it.
     scene.apply(&with(scene.manifest(GOOD), "/spec/rollout/bake", json!({"duration": "1s"})));
-    scene.reach_from_failed(Phase::Healthy, 60).await;
+    scene.come_back_to(Phase::Healthy, 60).await;
     scene.apply(&scene.manifest(BAD));
     let status = scene.wait("B is held behind A", 30, |status| status.phase == Some(Phase::RolledBack)).await;
     assert_eq!(status.hold.first().map(|hold| hold.behavior_digest.clone()), Some(canary.behavior_digest));

@@ -34,7 +34,7 @@ async fn telemetry_of_anybody_else_is_counted_and_inert() {
     let other = Scene::new("impostor").await;
     let stable = scene.serve(&scene.manifest("task_success=1")).await;
     let steps = json!([weight(50, 1_000_000), {"setWeight": 100}]);
-    let _load = scene.load(5, &["--turns", "1"]);
+    let _load = scene.load(10, &["--turns", "1"]);
     pause(2.0).await;
     scene.apply(&with(scene.manifest("task_success=1,chars=100"), "/spec/rollout/steps", steps));
     let canary = scene.on_trial(&stable, 20).await;
