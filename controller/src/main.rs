@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            tracing::error!(%cause, "rollpin ends");
+            tracing::error!(cause = %error::chain(&*cause), "rollpin ends");
             ExitCode::FAILURE
         }
     }

@@ -39,14 +39,8 @@ pub const SESSIONS: &[(&str, &str)] = &[
     ("openinference.", "session.id"),
     ("strands.", "session.id"),
     ("traceloop.", "traceloop.association.properties.session_id"),
-    (
-        "opentelemetry.instrumentation.",
-        "traceloop.association.properties.session_id",
-    ),
-    (
-        "opentelemetry.instrumentation.",
-        "traceloop.association.properties.thread_id",
-    ),
+    ("opentelemetry.instrumentation.", "traceloop.association.properties.session_id"),
+    ("opentelemetry.instrumentation.", "traceloop.association.properties.thread_id"),
     ("langsmith", "langsmith.metadata.thread_id"),
     ("ai", "ai.telemetry.metadata.sessionId"),
     ("ai", "ai.settings.context.sessionId"),
@@ -68,22 +62,10 @@ pub const FINISH_REASONS: &[&str] = &[
 ];
 
 /// Finish reasons in lower case and without a leading `finishreason.`, that mean a tool call.
-pub const FINISH_TOOL_CALL: &[&str] = &[
-    "tool_calls",
-    "tool_call",
-    "tool-calls",
-    "tool_use",
-    "function_call",
-    "malformed_function_call",
-];
+pub const FINISH_TOOL_CALL: &[&str] =
+    &["tool_calls", "tool_call", "tool-calls", "tool_use", "function_call", "malformed_function_call"];
 /// ... that mean that the limit was reached.
-pub const FINISH_TRUNCATED: &[&str] = &[
-    "length",
-    "max_tokens",
-    "max_output_tokens",
-    "incomplete",
-    "model_length",
-];
+pub const FINISH_TRUNCATED: &[&str] = &["length", "max_tokens", "max_output_tokens", "incomplete", "model_length"];
 /// ... that mean that the model, or a filter, refused.
 pub const FINISH_REFUSED: &[&str] = &["refusal", "content_filter", "content-filter", "safety"];
 

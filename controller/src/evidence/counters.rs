@@ -63,51 +63,15 @@ impl Counters {
             without_session,
         } = self;
         [
-            (
-                "requests",
-                "OTLP requests that were decoded",
-                requests.get(),
-            ),
-            (
-                "signals",
-                "Session signals that reached an agent",
-                signals.get(),
-            ),
-            (
-                "strangers",
-                "Requests of peers that may not speak for any release",
-                strangers.get(),
-            ),
-            (
-                "wrong_tokens",
-                "Requests with a token that is not listed",
-                wrong_tokens.get(),
-            ),
-            (
-                "unknown_releases",
-                "Resources behind a token that name no release on record",
-                unknown_releases.get(),
-            ),
-            (
-                "conflicts",
-                "Resources whose service.version is not the release of their pod",
-                conflicts.get(),
-            ),
-            (
-                "malformed",
-                "Bodies that are too large or cannot be decoded",
-                malformed.get(),
-            ),
-            (
-                "overloaded",
-                "Requests that were told to come back later",
-                overloaded.get(),
-            ),
-            (
-                "without_session",
-                "Spans and events whose session was not known when they came",
-                without_session.get(),
-            ),
+            ("requests", "OTLP requests that were decoded", requests.get()),
+            ("signals", "Session signals that reached an agent", signals.get()),
+            ("strangers", "Requests of peers that may not speak for any release", strangers.get()),
+            ("wrong_tokens", "Requests with a token that is not listed", wrong_tokens.get()),
+            ("unknown_releases", "Resources behind a token that name no release on record", unknown_releases.get()),
+            ("conflicts", "Resources whose service.version is not the release of their pod", conflicts.get()),
+            ("malformed", "Bodies that are too large or cannot be decoded", malformed.get()),
+            ("overloaded", "Requests that were told to come back later", overloaded.get()),
+            ("without_session", "Spans and events whose session was not known when they came", without_session.get()),
         ]
     }
 }

@@ -3,24 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
-    LogsService, LogsServiceServer,
-};
-use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use tonic::codec::CompressionEncoding;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::{Router, TcpConnectInfo};
@@ -63,17 +53,11 @@ pub fn router(receiver: &Arc<Receiver>) -> Router {
 /// Notes who speaks, or ends the call.
 #[allow(clippy::result_large_err)] // the signature of an interceptor
 fn authorised(receiver: &Receiver, mut request: Request<()>) -> Result<Request<()>, Status> {
-    let peer = request
-        .extensions()
-        .get::<TcpConnectInfo>()
-        .and_then(TcpConnectInfo::remote_addr);
+    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     let Some(peer) = peer.as_ref().map(SocketAddr::ip) else {
         return Err(Status::permission_denied("the sender has no address"));
     };
-    let shown = request
-        .metadata()
-        .get("authorization")
-        .map(|value| value.to_str().unwrap_or("").to_owned());
+    let shown = request.metadata().get("authorization").map(|value| value.to_str().unwrap_or("").to_owned());
     match receiver.authorise(peer, shown.as_deref()) {
         Ok(authority) => {
             request.extensions_mut().insert(authority);
@@ -86,18 +70,12 @@ fn authorised(receiver: &Receiver, mut request: Request<()>) -> Result<Request<(
 
 impl Services {
     #[allow(clippy::result_large_err)] // tonic's own error
-    fn take<Q>(
-        &self,
-        request: &Request<Q>,
-        deliver: fn(&Receiver, &Authority, &Q, i64),
-    ) -> Result<(), Status> {
+    fn take<Q>(&self, request: &Request<Q>, deliver: fn(&Receiver, &Authority, &Q, i64)) -> Result<(), Status> {
         let Some(authority) = request.extensions().get::<Authority>() else {
             return Err(Status::permission_denied("nobody speaks"));
         };
         let Some(_slot) = self.0.admit() else {
-            return Err(Status::unavailable(
-                "too many requests at once; send again later",
-            ));
+            return Err(Status::unavailable("too many requests at once; send again later"));
         };
         deliver(&self.0, authority, request.get_ref(), now_millis());
         Ok(())

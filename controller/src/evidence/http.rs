@@ -13,13 +13,9 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,15 +93,10 @@ impl Rejected {
     }
 
     fn answer(&self, encoding: Encoding) -> Response {
-        let told = Told {
-            code: self.grpc_code(),
-            message: self.to_string(),
-        };
+        let told = Told { code: self.grpc_code(), message: self.to_string() };
         let mut response = encoded(self.status(), encoding, &told);
         if matches!(self, Self::Overloaded) {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
     }
@@ -158,11 +149,7 @@ async fn metrics(
 ) -> Response {
     let encoding = encoding_of(request.headers()).unwrap_or(Encoding::Protobuf);
     match authorise(&receiver, peer, request.headers()) {
-        Ok(_) => encoded(
-            StatusCode::OK,
-            encoding,
-            &ExportMetricsServiceResponse::default(),
-        ),
+        Ok(_) => encoded(StatusCode::OK, encoding, &ExportMetricsServiceResponse::default()),
         Err(refused) => Rejected::from(refused).answer(encoding),
     }
 }
@@ -182,19 +169,12 @@ where
     match read::<Q>(receiver, peer, request).await {
         Ok((authority, message)) => {
             deliver(receiver, &authority, &message, now_millis());
-            encoded(
-                StatusCode::OK,
-                encoding.unwrap_or(Encoding::Protobuf),
-                answer,
-            )
+            encoded(StatusCode::OK, encoding.unwrap_or(Encoding::Protobuf), answer)
         }
         Err(rejected) => {
             if matches!(
                 rejected,
-                Rejected::Malformed
-                    | Rejected::TooLarge
-                    | Rejected::ContentType(_)
-                    | Rejected::ContentEncoding(_)
+                Rejected::Malformed | Rejected::TooLarge | Rejected::ContentType(_) | Rejected::ContentEncoding(_)
             ) {
                 receiver.counters().malformed.up();
             }
@@ -228,14 +208,8 @@ async fn read<Q: Message + Default + DeserializeOwned>(
     Ok((authority, message))
 }
 
-fn authorise(
-    receiver: &Receiver,
-    peer: SocketAddr,
-    headers: &HeaderMap,
-) -> Result<Authority, Refused> {
-    let shown = headers
-        .get(header::AUTHORIZATION)
-        .map(|value| value.to_str().unwrap_or(""));
+fn authorise(receiver: &Receiver, peer: SocketAddr, headers: &HeaderMap) -> Result<Authority, Refused> {
+    let shown = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
     receiver.authorise(peer.ip(), shown)
 }
 
@@ -249,36 +223,21 @@ fn encoding_of(headers: &HeaderMap) -> Option<Encoding> {
 }
 
 fn shown(headers: &HeaderMap, name: &header::HeaderName) -> String {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// A body that trickles in gives up its place.
 async fn bytes(body: Body) -> Result<Vec<u8>, Rejected> {
-    let read = tokio::time::timeout(BODY_TIME, to_bytes(body, MAX_BODY))
-        .await
-        .map_err(|_| Rejected::Slow)?;
-    read.map(|bytes| bytes.to_vec())
-        .map_err(|_| Rejected::TooLarge)
+    let read = tokio::time::timeout(BODY_TIME, to_bytes(body, MAX_BODY)).await.map_err(|_| Rejected::Slow)?;
+    read.map(|bytes| bytes.to_vec()).map_err(|_| Rejected::TooLarge)
 }
 
 /// Inflates at most `MAX_BODY` bytes: a small body may say that it is a very large one.
 fn inflate(body: &[u8]) -> Result<Vec<u8>, Rejected> {
     let mut inflated = Vec::new();
     let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX) + 1;
-    flate2::read::GzDecoder::new(body)
-        .take(limit)
-        .read_to_end(&mut inflated)
-        .map_err(|_| Rejected::Malformed)?;
-    if inflated.len() > MAX_BODY {
-        Err(Rejected::TooLarge)
-    } else {
-        Ok(inflated)
-    }
+    flate2::read::GzDecoder::new(body).take(limit).read_to_end(&mut inflated).map_err(|_| Rejected::Malformed)?;
+    if inflated.len() > MAX_BODY { Err(Rejected::TooLarge) } else { Ok(inflated) }
 }
 
 fn encoded<A: Message + Serialize>(status: StatusCode, encoding: Encoding, answer: &A) -> Response {

@@ -70,10 +70,7 @@ impl std::fmt::Debug for Directory {
 impl Directory {
     /// `release_of` finds the pod with an address in the caller's own copy of the cluster; it must not wait.
     pub fn new(release_of: impl Fn(IpAddr) -> Option<Speaker> + Send + Sync + 'static) -> Self {
-        Self {
-            release_of: Box::new(release_of),
-            tokens: RwLock::new(Vec::new()),
-        }
+        Self { release_of: Box::new(release_of), tokens: RwLock::new(Vec::new()) }
     }
 
     /// The tokens that are listed from now on.
@@ -82,11 +79,7 @@ impl Directory {
     }
 
     /// What a peer may speak for. A pod of a release speaks for that release, whatever else it shows.
-    pub fn authorise(
-        &self,
-        peer: IpAddr,
-        authorization: Option<&str>,
-    ) -> Result<Authority, Refused> {
+    pub fn authorise(&self, peer: IpAddr, authorization: Option<&str>) -> Result<Authority, Refused> {
         if let Some(speaker) = (self.release_of)(peer.to_canonical()) {
             let digest = canonical(&speaker.digest);
             return Ok(Authority::Pod(Speaker { digest, ..speaker }));
@@ -94,43 +87,28 @@ impl Directory {
         let Some(shown) = authorization else {
             return Err(Refused::Stranger);
         };
-        let shown = shown
-            .strip_prefix("Bearer ")
-            .or_else(|| shown.strip_prefix("bearer "))
-            .ok_or(Refused::WrongToken)?;
+        let shown =
+            shown.strip_prefix("Bearer ").or_else(|| shown.strip_prefix("bearer ")).ok_or(Refused::WrongToken)?;
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        let matching: Vec<&Listed> = tokens
-            .iter()
-            .filter(|listed| same(&listed.token, shown))
-            .collect();
+        let matching: Vec<&Listed> = tokens.iter().filter(|listed| same(&listed.token, shown)).collect();
         if matching.is_empty() {
             return Err(Refused::WrongToken);
         }
-        let namespaces: BTreeSet<String> = matching
-            .iter()
-            .flat_map(|listed| listed.namespaces.clone())
-            .collect();
-        Ok(Authority::Collector {
-            namespaces: namespaces.into_iter().collect(),
-        })
+        let namespaces: BTreeSet<String> = matching.iter().flat_map(|listed| listed.namespaces.clone()).collect();
+        Ok(Authority::Collector { namespaces: namespaces.into_iter().collect() })
     }
 }
 
 /// Compares without telling by its time how much was right. An empty token never matches.
 fn same(listed: &str, shown: &str) -> bool {
-    let differing = listed
-        .bytes()
-        .zip(shown.bytes())
-        .fold(0_u8, |sum, (a, b)| sum | (a ^ b));
+    let differing = listed.bytes().zip(shown.bytes()).fold(0_u8, |sum, (a, b)| sum | (a ^ b));
     !listed.is_empty() && listed.len() == shown.len() && differing == 0
 }
 
 /// One form for a release digest, so that a label (`base32`) and a status (`sha256:` and hexadecimal) compare equal.
 #[must_use]
 pub fn canonical(digest: &str) -> String {
-    let hexadecimal = digest
-        .strip_prefix("sha256:")
-        .and_then(|text| HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok());
+    let hexadecimal = digest.strip_prefix("sha256:").and_then(|text| HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok());
     match hexadecimal {
         Some(bytes) => BASE32_NOPAD.encode(&bytes).to_ascii_lowercase(),
         None => digest.to_ascii_lowercase(),
@@ -150,18 +128,9 @@ mod tests {
             })
         });
         directory.set_tokens(vec![
-            Listed {
-                token: "t0ken".into(),
-                namespaces: vec!["x".into()],
-            },
-            Listed {
-                token: "t0ken".into(),
-                namespaces: vec!["y".into()],
-            },
-            Listed {
-                token: String::new(),
-                namespaces: vec!["*".into()],
-            },
+            Listed { token: "t0ken".into(), namespaces: vec!["x".into()] },
+            Listed { token: "t0ken".into(), namespaces: vec!["y".into()] },
+            Listed { token: String::new(), namespaces: vec!["*".into()] },
         ]);
         directory
     }
@@ -169,9 +138,7 @@ mod tests {
     #[test]
     fn a_pod_speaks_for_its_own_release_whatever_token_it_shows() {
         for peer in ["10.0.0.7", "::ffff:10.0.0.7"] {
-            let seen = directory()
-                .authorise(peer.parse().unwrap(), Some("Bearer t0ken"))
-                .unwrap();
+            let seen = directory().authorise(peer.parse().unwrap(), Some("Bearer t0ken")).unwrap();
             assert!(matches!(seen, Authority::Pod(speaker) if speaker.digest == "abc"));
         }
     }
@@ -180,18 +147,9 @@ mod tests {
     fn a_listed_token_speaks_for_its_namespaces_only() {
         let peer = "10.0.0.8".parse().unwrap();
         let seen = directory().authorise(peer, Some("Bearer t0ken"));
-        assert_eq!(
-            seen,
-            Ok(Authority::Collector {
-                namespaces: vec!["x".into(), "y".into()]
-            })
-        );
+        assert_eq!(seen, Ok(Authority::Collector { namespaces: vec!["x".into(), "y".into()] }));
         for wrong in ["Bearer t0keN", "Bearer t0ke", "Bearer ", "t0ken", ""] {
-            assert_eq!(
-                directory().authorise(peer, Some(wrong)),
-                Err(Refused::WrongToken),
-                "{wrong:?}"
-            );
+            assert_eq!(directory().authorise(peer, Some(wrong)), Err(Refused::WrongToken), "{wrong:?}");
         }
         assert_eq!(directory().authorise(peer, None), Err(Refused::Stranger));
     }

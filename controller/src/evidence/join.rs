@@ -40,10 +40,7 @@ impl Join {
         for fact in facts {
             let session = match &fact.session {
                 Some(session) => Some(Arc::from(session.as_str())),
-                None => fact
-                    .links
-                    .iter()
-                    .find_map(|link| self.session_of(&owner, *link)),
+                None => fact.links.iter().find_map(|link| self.session_of(&owner, *link)),
             };
             match session {
                 Some(session) => {
@@ -62,13 +59,7 @@ impl Join {
         self.links.get(&(Arc::clone(owner), link))?.session.clone()
     }
 
-    fn learn(
-        &mut self,
-        owner: &Owner,
-        link: Link,
-        session: &Arc<str>,
-        resolved: &mut Vec<(Arc<str>, Fact)>,
-    ) {
+    fn learn(&mut self, owner: &Owner, link: Link, session: &Arc<str>, resolved: &mut Vec<(Arc<str>, Fact)>) {
         let known = self.slot(owner, link);
         if known.session.is_none() {
             known.session = Some(Arc::clone(session));
@@ -97,10 +88,7 @@ impl Join {
         if !self.links.contains_key(&key) {
             self.order.push_back(key.clone());
             if self.order.len() > MAX_LINKS
-                && let Some(forgotten) = self
-                    .order
-                    .pop_front()
-                    .and_then(|oldest| self.links.remove(&oldest))
+                && let Some(forgotten) = self.order.pop_front().and_then(|oldest| self.links.remove(&oldest))
             {
                 self.waiting -= forgotten.waiting.len();
             }
@@ -116,34 +104,20 @@ mod tests {
     use super::*;
 
     fn fact(session: Option<&str>, trace: u128, at_millis: i64) -> Fact {
-        Fact {
-            session: session.map(str::to_owned),
-            links: vec![Link::Trace(trace)],
-            at_millis,
-            kind: Some(Kind::End),
-        }
+        Fact { session: session.map(str::to_owned), links: vec![Link::Trace(trace)], at_millis, kind: Some(Kind::End) }
     }
 
     fn times(resolved: &[(Arc<str>, Fact)]) -> Vec<(String, i64)> {
-        resolved
-            .iter()
-            .map(|(session, fact)| (session.to_string(), fact.at_millis))
-            .collect()
+        resolved.iter().map(|(session, fact)| (session.to_string(), fact.at_millis)).collect()
     }
 
     #[test]
     fn children_that_come_before_their_parent_find_its_session() {
         let mut join = Join::default();
-        assert!(
-            join.resolve("ns/a", vec![fact(None, 1, 10), fact(None, 2, 11)])
-                .is_empty()
-        );
+        assert!(join.resolve("ns/a", vec![fact(None, 1, 10), fact(None, 2, 11)]).is_empty());
         let found = join.resolve("ns/a", vec![fact(Some("s"), 1, 12)]);
         assert_eq!(times(&found), [("s".to_owned(), 10), ("s".to_owned(), 12)]);
-        assert_eq!(
-            times(&join.resolve("ns/a", vec![fact(None, 1, 13)])),
-            [("s".to_owned(), 13)]
-        );
+        assert_eq!(times(&join.resolve("ns/a", vec![fact(None, 1, 13)])), [("s".to_owned(), 13)]);
     }
 
     #[test]
@@ -161,10 +135,6 @@ mod tests {
         }
         assert!(join.links.len() <= MAX_LINKS + 1 && join.waiting <= MAX_ALL_WAITING);
         (0..200).for_each(|_| assert!(join.resolve("ns/a", vec![fact(None, 7, 1)]).is_empty()));
-        assert!(
-            join.links
-                .values()
-                .all(|known| known.waiting.len() <= MAX_WAITING)
-        );
+        assert!(join.links.values().all(|known| known.waiting.len() <= MAX_WAITING));
     }
 }

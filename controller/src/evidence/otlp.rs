@@ -6,9 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, InstrumentationScope, KeyValue, any_value::Value,
-};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
@@ -72,9 +70,7 @@ pub fn from_traces(request: &ExportTraceServiceRequest) -> Vec<Group> {
         let mut group = Group::of(spans.resource.as_ref());
         for scope in &spans.scope_spans {
             let name = scope_name(scope.scope.as_ref());
-            group
-                .facts
-                .extend(scope.spans.iter().flat_map(|span| from_span(name, span)));
+            group.facts.extend(scope.spans.iter().flat_map(|span| from_span(name, span)));
         }
         group
     };
@@ -88,12 +84,7 @@ pub fn from_logs(request: &ExportLogsServiceRequest, received: i64) -> Vec<Group
         let mut group = Group::of(logs.resource.as_ref());
         for scope in &logs.scope_logs {
             let name = scope_name(scope.scope.as_ref());
-            group.facts.extend(
-                scope
-                    .log_records
-                    .iter()
-                    .filter_map(|record| from_record(name, record, received)),
-            );
+            group.facts.extend(scope.log_records.iter().filter_map(|record| from_record(name, record, received)));
         }
         group
     };
@@ -108,16 +99,8 @@ fn from_span(scope: &str, span: &Span) -> Vec<Fact> {
     let attributes = &span.attributes;
     let at_millis = millis(span.start_time_unix_nano);
     let session = session_of(scope, attributes);
-    let links: Vec<Link> = trace_link(&span.trace_id)
-        .into_iter()
-        .chain(response_link(attributes))
-        .collect();
-    let fact = |at_millis, kind| Fact {
-        session: session.clone(),
-        links: links.clone(),
-        at_millis,
-        kind: Some(kind),
-    };
+    let links: Vec<Link> = trace_link(&span.trace_id).into_iter().chain(response_link(attributes)).collect();
+    let fact = |at_millis, kind| Fact { session: session.clone(), links: links.clone(), at_millis, kind: Some(kind) };
     let mut facts = Vec::new();
     match role_of(attributes) {
         Some(Role::Agent) => facts.push(fact(at_millis, Kind::Turn(Turn::default()))),
@@ -125,56 +108,32 @@ fn from_span(scope: &str, span: &Span) -> Vec<Fact> {
         Some(Role::Tool) if is_schema_error(attributes) => {
             // The model asked for something that the tool's schema does not allow: the tool itself did not fail.
             facts.push(fact(at_millis, Kind::Tool { failed: false }));
-            facts.push(fact(
-                at_millis,
-                Kind::Turn(Turn {
-                    schema_violation: Some(true),
-                    ..Turn::default()
-                }),
-            ));
+            facts.push(fact(at_millis, Kind::Turn(Turn { schema_violation: Some(true), ..Turn::default() })));
         }
-        Some(Role::Tool) => facts.push(fact(
-            at_millis,
-            Kind::Tool {
-                failed: has_failed(span),
-            },
-        )),
+        Some(Role::Tool) => facts.push(fact(at_millis, Kind::Tool { failed: has_failed(span) })),
         None => {}
     }
-    let judged = span
-        .events
-        .iter()
-        .filter(|event| event.name == "gen_ai.evaluation.result");
+    let judged = span.events.iter().filter(|event| event.name == "gen_ai.evaluation.result");
     facts.extend(judged.filter_map(|event| {
         let kind = evaluation_of(&event.attributes)?;
         Some(fact(millis(event.time_unix_nano), kind))
     }));
     if facts.is_empty() && session.is_some() && !links.is_empty() {
-        facts.push(Fact {
-            session,
-            links,
-            at_millis,
-            kind: None,
-        });
+        facts.push(Fact { session, links, at_millis, kind: None });
     }
     facts
 }
 
 fn role_of(attributes: &[KeyValue]) -> Option<Role> {
-    let found = aliases::ROLES
-        .iter()
-        .find(|(key, value, _)| text_ref(attributes, key) == Some(value));
+    let found = aliases::ROLES.iter().find(|(key, value, _)| text_ref(attributes, key) == Some(value));
     found.map(|(_, _, role)| *role)
 }
 
 fn turn_of(span: &Span) -> Turn {
     let attributes = &span.attributes;
-    let finish = aliases::FINISH_REASONS
-        .iter()
-        .find_map(|key| finish_of(find(attributes, key)?));
+    let finish = aliases::FINISH_REASONS.iter().find_map(|key| finish_of(find(attributes, key)?));
     let output_length = integer(attributes, "rollpin.output.length");
-    let empty =
-        boolean(attributes, "rollpin.output.empty").or(output_length.map(|length| length == 0));
+    let empty = boolean(attributes, "rollpin.output.empty").or(output_length.map(|length| length == 0));
     let violation = boolean(attributes, "rollpin.schema_violation");
     Turn {
         schema_violation: violation.or(is_schema_error(attributes).then_some(true)),
@@ -182,11 +141,8 @@ fn turn_of(span: &Span) -> Turn {
         // A model that asks for a tool says nothing by saying nothing.
         empty: empty.filter(|_| finish != Some(Finish::ToolCall)),
         output_length,
-        tokens_out: aliases::TOKENS_OUT
-            .iter()
-            .find_map(|key| integer(attributes, key)),
-        latency_millis: (span.end_time_unix_nano >= span.start_time_unix_nano
-            && span.end_time_unix_nano > 0)
+        tokens_out: aliases::TOKENS_OUT.iter().find_map(|key| integer(attributes, key)),
+        latency_millis: (span.end_time_unix_nano >= span.start_time_unix_nano && span.end_time_unix_nano > 0)
             .then(|| millis(span.end_time_unix_nano - span.start_time_unix_nano)),
         response: response_hash(attributes),
     }
@@ -207,11 +163,7 @@ fn finish_of(value: &AnyValue) -> Option<Finish> {
             .collect(),
         _ => return None,
     };
-    let any = |known: &[&str]| {
-        reasons
-            .iter()
-            .any(|reason| known.contains(&reason.as_str()))
-    };
+    let any = |known: &[&str]| reasons.iter().any(|reason| known.contains(&reason.as_str()));
     if any(aliases::FINISH_TRUNCATED) {
         Some(Finish::Truncated)
     } else if any(aliases::FINISH_REFUSED) {
@@ -227,23 +179,17 @@ fn finish_of(value: &AnyValue) -> Option<Finish> {
 fn words(text: &str) -> Vec<String> {
     let bare = |word: &str| {
         let word = word.trim().to_ascii_lowercase();
-        word.strip_prefix("finishreason.")
-            .map_or(word.clone(), str::to_owned)
+        word.strip_prefix("finishreason.").map_or(word.clone(), str::to_owned)
     };
     let all = match serde_json::from_str::<Vec<String>>(text) {
         Ok(list) => list.iter().map(|word| bare(word)).collect(),
         Err(_) => vec![bare(text)],
     };
-    all.into_iter()
-        .filter(|word: &String| !word.is_empty())
-        .collect()
+    all.into_iter().filter(|word: &String| !word.is_empty()).collect()
 }
 
 fn has_failed(span: &Span) -> bool {
-    let status = span
-        .status
-        .as_ref()
-        .is_some_and(|status| status.code == StatusCode::Error as i32);
+    let status = span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32);
     let exception = span.events.iter().any(|event| event.name == "exception");
     status || exception || find(&span.attributes, "error.type").is_some()
 }
@@ -254,11 +200,7 @@ fn is_schema_error(attributes: &[KeyValue]) -> bool {
 
 fn from_record(scope: &str, record: &LogRecord, received: i64) -> Option<Fact> {
     let attributes = &record.attributes;
-    let name = if record.event_name.is_empty() {
-        text_ref(attributes, "event.name")?
-    } else {
-        &record.event_name
-    };
+    let name = if record.event_name.is_empty() { text_ref(attributes, "event.name")? } else { &record.event_name };
     let kind = match name {
         "rollpin.session.start" => Kind::Start(start_of(attributes)),
         "rollpin.session.end" => Kind::End,
@@ -270,16 +212,8 @@ fn from_record(scope: &str, record: &LogRecord, received: i64) -> Option<Fact> {
         (0, observed) => millis(observed),
         (time, _) => millis(time),
     };
-    let links = trace_link(&record.trace_id)
-        .into_iter()
-        .chain(response_link(attributes))
-        .collect();
-    Some(Fact {
-        session: session_of(scope, attributes),
-        links,
-        at_millis,
-        kind: Some(kind),
-    })
+    let links = trace_link(&record.trace_id).into_iter().chain(response_link(attributes)).collect();
+    Some(Fact { session: session_of(scope, attributes), links, at_millis, kind: Some(kind) })
 }
 
 fn start_of(attributes: &[KeyValue]) -> Start {
@@ -291,14 +225,8 @@ fn start_of(attributes: &[KeyValue]) -> Start {
     let mut slices: Vec<(String, String)> = attributes
         .iter()
         .filter_map(|pair| {
-            let name = pair
-                .key
-                .strip_prefix("rollpin.slice.")
-                .filter(|name| name.len() <= MAX_WORD)?;
-            Some((
-                name.to_owned(),
-                scalar(pair.value.as_ref()?).filter(|value| value.len() <= MAX_WORD)?,
-            ))
+            let name = pair.key.strip_prefix("rollpin.slice.").filter(|name| name.len() <= MAX_WORD)?;
+            Some((name.to_owned(), scalar(pair.value.as_ref()?).filter(|value| value.len() <= MAX_WORD)?))
         })
         .collect();
     slices.sort();
@@ -309,8 +237,7 @@ fn start_of(attributes: &[KeyValue]) -> Start {
 /// A judge that could not judge said nothing.
 fn evaluation_of(attributes: &[KeyValue]) -> Option<Kind> {
     let name = text(attributes, "gen_ai.evaluation.name")?;
-    let label =
-        text(attributes, "gen_ai.evaluation.score.label").map(|label| label.to_ascii_lowercase());
+    let label = text(attributes, "gen_ai.evaluation.score.label").map(|label| label.to_ascii_lowercase());
     let score = number(attributes, "gen_ai.evaluation.score.value");
     let by_label = label.and_then(|label| {
         let failed = aliases::FAILED_LABELS.contains(&label.as_str());
@@ -325,20 +252,12 @@ fn evaluation_of(attributes: &[KeyValue]) -> Option<Kind> {
 }
 
 fn session_of(scope: &str, attributes: &[KeyValue]) -> Option<String> {
-    aliases::SESSIONS
-        .iter()
-        .filter(|(prefix, _)| scope.starts_with(prefix))
-        .find_map(|(prefix, key)| {
-            let lies = prefix.is_empty()
-                && aliases::NO_SESSION_SCOPES
-                    .iter()
-                    .any(|lying| scope.starts_with(lying));
-            let session = text(attributes, key).filter(|session| !session.is_empty() && !lies)?;
-            let is_response = aliases::NO_SESSION_PREFIXES
-                .iter()
-                .any(|prefix| session.starts_with(prefix));
-            (!is_response).then_some(session)
-        })
+    aliases::SESSIONS.iter().filter(|(prefix, _)| scope.starts_with(prefix)).find_map(|(prefix, key)| {
+        let lies = prefix.is_empty() && aliases::NO_SESSION_SCOPES.iter().any(|lying| scope.starts_with(lying));
+        let session = text(attributes, key).filter(|session| !session.is_empty() && !lies)?;
+        let is_response = aliases::NO_SESSION_PREFIXES.iter().any(|prefix| session.starts_with(prefix));
+        (!is_response).then_some(session)
+    })
 }
 
 fn trace_link(id: &[u8]) -> Option<Link> {
@@ -351,10 +270,7 @@ fn response_link(attributes: &[KeyValue]) -> Option<Link> {
 }
 
 fn response_hash(attributes: &[KeyValue]) -> Option<u64> {
-    let id = aliases::RESPONSE_IDS
-        .iter()
-        .find_map(|key| text_ref(attributes, key))
-        .filter(|id| !id.is_empty())?;
+    let id = aliases::RESPONSE_IDS.iter().find_map(|key| text_ref(attributes, key)).filter(|id| !id.is_empty())?;
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     Some(hasher.finish())
@@ -365,11 +281,7 @@ fn millis(nanos: u64) -> i64 {
 }
 
 fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a AnyValue> {
-    attributes
-        .iter()
-        .find(|pair| pair.key == key)?
-        .value
-        .as_ref()
+    attributes.iter().find(|pair| pair.key == key)?.value.as_ref()
 }
 
 fn text_ref<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
@@ -380,9 +292,7 @@ fn text_ref<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
 }
 
 fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
-    text_ref(attributes, key)
-        .filter(|text| text.len() <= MAX_WORD)
-        .map(str::to_owned)
+    text_ref(attributes, key).filter(|text| text.len() <= MAX_WORD).map(str::to_owned)
 }
 
 fn scalar(value: &AnyValue) -> Option<String> {

@@ -33,13 +33,7 @@ impl Receiver {
     /// A receiver that feeds a hub.
     #[must_use]
     pub fn new(hub: Arc<EvidenceHub>, directory: Arc<Directory>, counters: Arc<Counters>) -> Self {
-        Self {
-            hub,
-            directory,
-            counters,
-            join: Mutex::default(),
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
-        }
+        Self { hub, directory, counters, join: Mutex::default(), slots: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// The hub.
@@ -65,36 +59,20 @@ impl Receiver {
     }
 
     /// What a peer may speak for. Asked before any body is read.
-    pub fn authorise(
-        &self,
-        peer: IpAddr,
-        authorization: Option<&str>,
-    ) -> Result<Authority, Refused> {
-        self.directory
-            .authorise(peer, authorization)
-            .inspect_err(|refused| match refused {
-                Refused::Stranger => self.counters.strangers.up(),
-                Refused::WrongToken => self.counters.wrong_tokens.up(),
-            })
+    pub fn authorise(&self, peer: IpAddr, authorization: Option<&str>) -> Result<Authority, Refused> {
+        self.directory.authorise(peer, authorization).inspect_err(|refused| match refused {
+            Refused::Stranger => self.counters.strangers.up(),
+            Refused::WrongToken => self.counters.wrong_tokens.up(),
+        })
     }
 
     /// Takes spans in.
-    pub fn take_traces(
-        &self,
-        authority: &Authority,
-        request: &ExportTraceServiceRequest,
-        received: i64,
-    ) {
+    pub fn take_traces(&self, authority: &Authority, request: &ExportTraceServiceRequest, received: i64) {
         self.take(authority, otlp::from_traces(request), received);
     }
 
     /// Takes log records in.
-    pub fn take_logs(
-        &self,
-        authority: &Authority,
-        request: &ExportLogsServiceRequest,
-        received: i64,
-    ) {
+    pub fn take_logs(&self, authority: &Authority, request: &ExportLogsServiceRequest, received: i64) {
         self.take(authority, otlp::from_logs(request, received), received);
     }
 
@@ -118,19 +96,10 @@ impl Receiver {
                 if said.is_some_and(|said| said != speaker.digest) {
                     self.counters.conflicts.up();
                 }
-                Some((
-                    vec![format!("{}/{}", speaker.namespace, speaker.name)],
-                    speaker.digest.clone(),
-                ))
+                Some((vec![format!("{}/{}", speaker.namespace, speaker.name)], speaker.digest.clone()))
             }
             Authority::Collector { namespaces } => {
-                let found = said.map(|said| {
-                    (
-                        self.hub
-                            .agents_of(&said, namespaces, group.namespace.as_deref()),
-                        said,
-                    )
-                });
+                let found = said.map(|said| (self.hub.agents_of(&said, namespaces, group.namespace.as_deref()), said));
                 let found = found.filter(|(agents, _)| !agents.is_empty());
                 if found.is_none() {
                     self.counters.unknown_releases.up();
@@ -143,14 +112,8 @@ impl Receiver {
     fn deliver(&self, agent: &str, release: &str, group: Group, received: i64) {
         let before = group.facts.len();
         let owner = format!("{agent}@{release}");
-        let resolved = self
-            .join
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .resolve(&owner, group.facts);
-        self.counters
-            .without_session
-            .add(u64::try_from(before.saturating_sub(resolved.len())).unwrap_or(0));
+        let resolved = self.join.lock().unwrap_or_else(PoisonError::into_inner).resolve(&owner, group.facts);
+        self.counters.without_session.add(u64::try_from(before.saturating_sub(resolved.len())).unwrap_or(0));
         let signals: Vec<Signal> = resolved
             .into_iter()
             .filter_map(|(session, fact)| {
@@ -164,9 +127,7 @@ impl Receiver {
                 })
             })
             .collect();
-        self.counters
-            .signals
-            .add(u64::try_from(signals.len()).unwrap_or(0));
+        self.counters.signals.add(u64::try_from(signals.len()).unwrap_or(0));
         if !signals.is_empty() {
             self.hub.take(agent, &signals);
         }

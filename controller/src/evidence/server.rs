@@ -44,6 +44,7 @@ pub enum ServeError {
 
 /// A receiver that listens.
 #[derive(Debug)]
+#[cfg_attr(not(test), allow(dead_code))] // a replica that loses its lease ends its process; only tests stop and go on
 pub struct Running {
     /// Where it really listens: port 0 was asked for in tests.
     pub addresses: Addresses,
@@ -54,6 +55,7 @@ pub struct Running {
 impl Running {
     /// Closes the ports and waits until the threads are gone, at most about a second. Blocks: call it outside of async code,
     /// or drop the value to close the ports without waiting.
+    #[cfg_attr(not(test), allow(dead_code))] // see the type
     pub fn stop(mut self) {
         self.stop.send_replace(true);
         if let Some(thread) = self.thread.take() {
@@ -80,10 +82,7 @@ pub fn serve(receiver: Arc<Receiver>, wanted: Addresses) -> Result<Running, Serv
         .map_err(ServeError::Threads)?;
     let open = |address| listen(address).map_err(|source| ServeError::Listen { address, source });
     let (grpc, http) = (open(wanted.grpc)?, open(wanted.http)?);
-    let addresses = Addresses {
-        grpc: local(&grpc, wanted.grpc),
-        http: local(&http, wanted.http),
-    };
+    let addresses = Addresses { grpc: local(&grpc, wanted.grpc), http: local(&http, wanted.http) };
     let (stop, stopped) = watch::channel(false);
     let thread = std::thread::Builder::new()
         .name("otlp-main".to_owned())
@@ -92,11 +91,7 @@ pub fn serve(receiver: Arc<Receiver>, wanted: Addresses) -> Result<Running, Serv
             runtime.shutdown_timeout(LEAVE);
         })
         .map_err(ServeError::Threads)?;
-    Ok(Running {
-        addresses,
-        stop,
-        thread: Some(thread),
-    })
+    Ok(Running { addresses, stop, thread: Some(thread) })
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
@@ -145,9 +140,7 @@ async fn run_http(receiver: Arc<Receiver>, listener: std::net::TcpListener) -> S
         let app = http::router(receiver).into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).await
     };
-    served
-        .await
-        .map_or_else(|error| error.to_string(), |()| "it closed".to_owned())
+    served.await.map_or_else(|error| error.to_string(), |()| "it closed".to_owned())
 }
 
 async fn run_grpc(receiver: &Arc<Receiver>, listener: std::net::TcpListener) -> String {

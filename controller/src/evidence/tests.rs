@@ -10,9 +10,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value,
-};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
@@ -46,11 +44,7 @@ fn gate(outcome: &str) -> GatePolicy {
 
 fn policy() -> Policy {
     Policy {
-        steps: vec![Step::Weight {
-            percent: 50,
-            sessions: 10,
-            min_seconds: 0,
-        }],
+        steps: vec![Step::Weight { percent: 50, sessions: 10, min_seconds: 0 }],
         gates: vec![gate("task_success"), gate("tool_error")],
         false_rollback: 0.05,
         false_promotion: 0.05,
@@ -59,10 +53,7 @@ fn policy() -> Policy {
         on_inconclusive: OnInconclusive::RollBack,
         bake_seconds: 60,
         max_blind_seconds: 60,
-        strata: StrataPolicy {
-            min_sessions: 2,
-            max_millis: 300,
-        },
+        strata: StrataPolicy { min_sessions: 2, max_millis: 300 },
     }
 }
 
@@ -75,56 +66,24 @@ struct World {
 
 /// A receiver on free ports. `pod` is the release that 127.0.0.1 is a pod of, if any.
 fn world(pod: Option<&'static str>) -> World {
-    let limits = Limits {
-        grace_millis: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { grace_millis: 100, ..Limits::default() };
     let hub = Arc::new(EvidenceHub::new(limits, now_millis()));
     let directory = Arc::new(Directory::new(move |peer: IpAddr| {
         let digest = pod.filter(|_| peer.is_loopback())?;
-        Some(Speaker {
-            namespace: "team".into(),
-            name: "agent".into(),
-            digest: digest.into(),
-        })
+        Some(Speaker { namespace: "team".into(), name: "agent".into(), digest: digest.into() })
     }));
-    directory.set_tokens(vec![Listed {
-        token: "good".into(),
-        namespaces: vec!["team".into()],
-    }]);
+    directory.set_tokens(vec![Listed { token: "good".into(), namespaces: vec!["team".into()] }]);
     let counters = Arc::new(Counters::default());
-    let receiver = Arc::new(Receiver::new(
-        Arc::clone(&hub),
-        Arc::clone(&directory),
-        Arc::clone(&counters),
-    ));
+    let receiver = Arc::new(Receiver::new(Arc::clone(&hub), Arc::clone(&directory), Arc::clone(&counters)));
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let running = serve(
-        receiver,
-        Addresses {
-            grpc: any,
-            http: any,
-        },
-    )
-    .unwrap();
-    World {
-        running,
-        hub,
-        directory,
-        counters,
-    }
+    let running = serve(receiver, Addresses { grpc: any, http: any }).unwrap();
+    World { running, hub, directory, counters }
 }
 
 impl World {
     fn begin(&self) {
         let policy = policy();
-        let trial = Trial {
-            policy: &policy,
-            canary: CANARY,
-            stable: STABLE,
-            step: 0,
-            weight: 50,
-        };
+        let trial = Trial { policy: &policy, canary: CANARY, stable: STABLE, step: 0, weight: 50 };
         self.hub.begin(AGENT, trial, None, now_millis() - 1_000);
     }
 
@@ -140,20 +99,11 @@ impl World {
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        panic!(
-            "never came true: {:?}",
-            self.hub.snapshot(AGENT, now_millis())
-        );
+        panic!("never came true: {:?}", self.hub.snapshot(AGENT, now_millis()));
     }
 }
 
-fn post(
-    to: SocketAddr,
-    path: &str,
-    kind: &str,
-    more: &[(&str, &str)],
-    body: &[u8],
-) -> (u16, Vec<u8>) {
+fn post(to: SocketAddr, path: &str, kind: &str, more: &[(&str, &str)], body: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(to).unwrap();
     let mut head = format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n",
@@ -168,15 +118,8 @@ fn post(
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer).to_string();
-    let status = text
-        .split(' ')
-        .nth(1)
-        .and_then(|code| code.parse().ok())
-        .unwrap_or(0);
-    let body = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map(|at| answer[at + 4..].to_vec());
+    let status = text.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let body = answer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| answer[at + 4..].to_vec());
     (status, body.unwrap_or_default())
 }
 
@@ -187,11 +130,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 }
 
 fn pair(key: &str, value: Value) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 fn word(key: &str, value: &str) -> KeyValue {
@@ -199,17 +138,11 @@ fn word(key: &str, value: &str) -> KeyValue {
 }
 
 fn resource(version: &str) -> Resource {
-    Resource {
-        attributes: vec![word("service.version", version)],
-        ..Resource::default()
-    }
+    Resource { attributes: vec![word("service.version", version)], ..Resource::default() }
 }
 
 fn logs(version: &str, log_records: Vec<LogRecord>) -> ExportLogsServiceRequest {
-    let scope = ScopeLogs {
-        log_records,
-        ..ScopeLogs::default()
-    };
+    let scope = ScopeLogs { log_records, ..ScopeLogs::default() };
     ExportLogsServiceRequest {
         resource_logs: vec![ResourceLogs {
             resource: Some(resource(version)),
@@ -220,15 +153,8 @@ fn logs(version: &str, log_records: Vec<LogRecord>) -> ExportLogsServiceRequest 
 }
 
 fn spans_of(scope: &str, version: &str, spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let scope = Some(InstrumentationScope {
-        name: scope.into(),
-        ..InstrumentationScope::default()
-    });
-    let scope = ScopeSpans {
-        scope,
-        spans,
-        ..ScopeSpans::default()
-    };
+    let scope = Some(InstrumentationScope { name: scope.into(), ..InstrumentationScope::default() });
+    let scope = ScopeSpans { scope, spans, ..ScopeSpans::default() };
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(resource(version)),
@@ -249,22 +175,14 @@ fn nanos() -> u64 {
 fn event(name: &str, session: &str, more: Vec<KeyValue>) -> LogRecord {
     let mut attributes = vec![word("gen_ai.conversation.id", session)];
     attributes.extend(more);
-    LogRecord {
-        event_name: name.into(),
-        time_unix_nano: nanos(),
-        attributes,
-        ..LogRecord::default()
-    }
+    LogRecord { event_name: name.into(), time_unix_nano: nanos(), attributes, ..LogRecord::default() }
 }
 
 fn started(session: &str) -> LogRecord {
     event(
         "rollpin.session.start",
         session,
-        vec![
-            word("rollpin.assignment", "weighted"),
-            word("rollpin.slice.dataset", "prime"),
-        ],
+        vec![word("rollpin.assignment", "weighted"), word("rollpin.slice.dataset", "prime")],
     )
 }
 
@@ -290,18 +208,8 @@ fn span(trace: u8, session: Option<&str>, attributes: Vec<KeyValue>) -> Span {
 }
 
 fn failed_tool(trace: u8) -> Span {
-    let status = Some(Status {
-        code: 2,
-        ..Status::default()
-    });
-    Span {
-        status,
-        ..span(
-            trace,
-            None,
-            vec![word("gen_ai.operation.name", "execute_tool")],
-        )
-    }
+    let status = Some(Status { code: 2, ..Status::default() });
+    Span { status, ..span(trace, None, vec![word("gen_ai.operation.name", "execute_tool")]) }
 }
 
 fn facts(span: Span) -> Vec<Fact> {
@@ -309,9 +217,7 @@ fn facts(span: Span) -> Vec<Fact> {
 }
 
 fn facts_of(scope: &str, span: Span) -> Vec<Fact> {
-    from_traces(&spans_of(scope, STABLE, vec![span]))
-        .remove(0)
-        .facts
+    from_traces(&spans_of(scope, STABLE, vec![span])).remove(0).facts
 }
 
 #[test]
@@ -320,42 +226,14 @@ fn sessions_sent_by_a_pod_become_evidence_of_its_release() {
     world.begin();
     // It claims to be another release: the pod counts, and the conflict is told.
     let body = logs(STABLE, vec![started("s1"), judged("s1", 0.0)]).encode_to_vec();
-    assert_eq!(
-        world.post("/v1/logs", "application/x-protobuf", &[], &body),
-        (200, vec![])
-    );
-    let tools = spans(
-        CANARY,
-        vec![
-            failed_tool(1),
-            span(
-                1,
-                Some("s1"),
-                vec![word("gen_ai.operation.name", "invoke_agent")],
-            ),
-        ],
-    );
-    assert_eq!(
-        world
-            .post(
-                "/v1/traces",
-                "application/x-protobuf",
-                &[],
-                &tools.encode_to_vec()
-            )
-            .0,
-        200
-    );
+    assert_eq!(world.post("/v1/logs", "application/x-protobuf", &[], &body), (200, vec![]));
+    let tools =
+        spans(CANARY, vec![failed_tool(1), span(1, Some("s1"), vec![word("gen_ai.operation.name", "invoke_agent")])]);
+    assert_eq!(world.post("/v1/traces", "application/x-protobuf", &[], &tools.encode_to_vec()).0, 200);
     let seen = world.eventually(|seen| seen.gates.iter().all(|gate| gate.strata == 1));
     assert_eq!((seen.sessions.canary, seen.sessions.stable), (1, 0));
     assert_eq!((seen.gates[0].canary.bad, seen.gates[1].canary.bad), (1, 1));
-    assert_eq!(
-        (
-            world.counters.conflicts.get(),
-            world.counters.requests.get()
-        ),
-        (1, 2)
-    );
+    assert_eq!((world.counters.conflicts.get(), world.counters.requests.get()), (1, 2));
     assert!(world.hub.heard(AGENT, CANARY).is_some() && world.hub.heard(AGENT, STABLE).is_none());
     world.running.stop();
 }
@@ -367,10 +245,7 @@ fn all_ways_of_writing_a_body_mean_the_same() {
     let request = |session| logs(STABLE, vec![started(session)]);
     let json = |session| serde_json::to_vec(&request(session)).unwrap();
     let by_protobuf = request("a").encode_to_vec();
-    assert_eq!(
-        world.post("/v1/logs", "application/x-protobuf", &[], &by_protobuf),
-        (200, vec![])
-    );
+    assert_eq!(world.post("/v1/logs", "application/x-protobuf", &[], &by_protobuf), (200, vec![]));
     assert_eq!(
         world
             .post(
@@ -382,32 +257,9 @@ fn all_ways_of_writing_a_body_mean_the_same() {
             .0,
         200
     );
-    let (status, answer) = world.post(
-        "/v1/logs",
-        "application/json; charset=utf-8",
-        &[],
-        &json("c"),
-    );
-    assert_eq!(
-        (
-            status,
-            serde_json::from_slice::<serde_json::Value>(&answer)
-                .unwrap()
-                .is_object()
-        ),
-        (200, true)
-    );
-    assert_eq!(
-        world
-            .post(
-                "/v1/logs",
-                "application/json",
-                &[("content-encoding", "gzip")],
-                &gzip(&json("d"))
-            )
-            .0,
-        200
-    );
+    let (status, answer) = world.post("/v1/logs", "application/json; charset=utf-8", &[], &json("c"));
+    assert_eq!((status, serde_json::from_slice::<serde_json::Value>(&answer).unwrap().is_object()), (200, true));
+    assert_eq!(world.post("/v1/logs", "application/json", &[("content-encoding", "gzip")], &gzip(&json("d"))).0, 200);
     // As JavaScript SDKs write it: numbers as numbers, ids in hexadecimal.
     let text = format!(
         r#"{{"resourceLogs":[{{"resource":{{"attributes":[]}},"scopeLogs":[{{"scope":{{"name":"x"}},"logRecords":[{{"timeUnixNano":"{}",
@@ -417,12 +269,7 @@ fn all_ways_of_writing_a_body_mean_the_same() {
         {{"key":"rollpin.assignment","value":{{"stringValue":"weighted"}}}}]}}]}}]}}]}}"#,
         nanos()
     );
-    assert_eq!(
-        world
-            .post("/v1/logs", "application/json", &[], text.as_bytes())
-            .0,
-        200
-    );
+    assert_eq!(world.post("/v1/logs", "application/json", &[], text.as_bytes()).0, 200);
     let seen = world.eventually(|seen| seen.sessions.stable == 5);
     assert_eq!(seen.sessions.canary, 0);
 }
@@ -449,23 +296,11 @@ fn what_cannot_be_a_body_is_refused_and_counted_and_changes_nothing() {
         (protobuf, &[("content-encoding", "gzip")], &bomb, 413),
     ];
     for (kind, more, body, wanted) in cases {
-        assert_eq!(
-            world.post("/v1/logs", kind, more, body).0,
-            wanted,
-            "{kind} {more:?}"
-        );
+        assert_eq!(world.post("/v1/logs", kind, more, body).0, wanted, "{kind} {more:?}");
     }
     assert_eq!(world.counters.malformed.get(), 8);
     assert_eq!(world.counters.requests.get(), 0);
-    assert_eq!(
-        world
-            .hub
-            .snapshot(AGENT, now_millis())
-            .unwrap()
-            .sessions
-            .stable,
-        0
-    );
+    assert_eq!(world.hub.snapshot(AGENT, now_millis()).unwrap().sessions.stable, 0);
 }
 
 #[test]
@@ -476,30 +311,10 @@ fn a_stranger_and_a_wrong_token_move_nothing() {
     let protobuf = "application/x-protobuf";
     for path in ["/v1/logs", "/v1/traces", "/v1/metrics"] {
         assert_eq!(world.post(path, protobuf, &[], &body).0, 403, "{path}");
-        assert_eq!(
-            world
-                .post(path, protobuf, &[("authorization", "Bearer bad")], &body)
-                .0,
-            401,
-            "{path}"
-        );
+        assert_eq!(world.post(path, protobuf, &[("authorization", "Bearer bad")], &body).0, 401, "{path}");
     }
-    assert_eq!(
-        (
-            world.counters.strangers.get(),
-            world.counters.wrong_tokens.get()
-        ),
-        (3, 3)
-    );
-    assert_eq!(
-        world
-            .hub
-            .snapshot(AGENT, now_millis())
-            .unwrap()
-            .sessions
-            .canary,
-        0
-    );
+    assert_eq!((world.counters.strangers.get(), world.counters.wrong_tokens.get()), (3, 3));
+    assert_eq!(world.hub.snapshot(AGENT, now_millis()).unwrap().sessions.canary, 0);
 }
 
 #[test]
@@ -509,18 +324,10 @@ fn a_collector_speaks_for_the_releases_of_its_namespaces() {
     let token: &[(&str, &str)] = &[("authorization", "Bearer good")];
     let send = |version: &str, session: &str| {
         let body = logs(version, vec![started(session)]).encode_to_vec();
-        world
-            .post("/v1/logs", "application/x-protobuf", token, &body)
-            .0
+        world.post("/v1/logs", "application/x-protobuf", token, &body).0
     };
-    assert_eq!(
-        (send(CANARY, "a"), send(STABLE, "b"), send("1.2.3", "c")),
-        (200, 200, 200)
-    );
-    world.directory.set_tokens(vec![Listed {
-        token: "good".into(),
-        namespaces: vec!["other".into()],
-    }]);
+    assert_eq!((send(CANARY, "a"), send(STABLE, "b"), send("1.2.3", "c")), (200, 200, 200));
+    world.directory.set_tokens(vec![Listed { token: "good".into(), namespaces: vec!["other".into()] }]);
     assert_eq!(send(CANARY, "d"), 200);
     let seen = world.eventually(|seen| seen.sessions.stable == 1);
     assert_eq!(seen.sessions.canary, 1);
@@ -533,46 +340,17 @@ async fn grpc_reaches_the_same_evidence() {
     world.begin();
     let to = format!("http://{}", world.running.addresses.grpc);
     let mut client = LogsServiceClient::connect(to.clone()).await.unwrap();
-    client
-        .export(logs(CANARY, vec![started("s1")]))
-        .await
-        .unwrap();
-    let mut zipped = LogsServiceClient::connect(to.clone())
-        .await
-        .unwrap()
-        .send_compressed(CompressionEncoding::Gzip);
-    zipped
-        .export(logs(CANARY, vec![judged("s1", 1.0), started("s2")]))
-        .await
-        .unwrap();
+    client.export(logs(CANARY, vec![started("s1")])).await.unwrap();
+    let mut zipped = LogsServiceClient::connect(to.clone()).await.unwrap().send_compressed(CompressionEncoding::Gzip);
+    zipped.export(logs(CANARY, vec![judged("s1", 1.0), started("s2")])).await.unwrap();
     let mut traces = TraceServiceClient::connect(to.clone()).await.unwrap();
-    traces
-        .export(spans(
-            CANARY,
-            vec![failed_tool(1), span(1, Some("s2"), vec![])],
-        ))
-        .await
-        .unwrap();
-    MetricsServiceClient::connect(to)
-        .await
-        .unwrap()
-        .export(ExportMetricsServiceRequest::default())
-        .await
-        .unwrap();
-    let due = tokio::time::timeout(std::time::Duration::from_secs(10), world.hub.matured())
-        .await
-        .unwrap();
+    traces.export(spans(CANARY, vec![failed_tool(1), span(1, Some("s2"), vec![])])).await.unwrap();
+    MetricsServiceClient::connect(to).await.unwrap().export(ExportMetricsServiceRequest::default()).await.unwrap();
+    let due = tokio::time::timeout(std::time::Duration::from_secs(10), world.hub.matured()).await.unwrap();
     assert_eq!(due, [AGENT]);
     let seen = world.eventually(|seen| seen.gates.iter().all(|gate| gate.strata >= 1));
     assert_eq!((seen.sessions.canary, seen.gates[1].canary.bad), (2, 1));
-    assert_eq!(
-        (
-            seen.gates[0].canary.sessions,
-            seen.gates[0].canary.bad,
-            seen.gates[0].canary.missing
-        ),
-        (1, 0, 1)
-    );
+    assert_eq!((seen.gates[0].canary.sessions, seen.gates[0].canary.bad, seen.gates[0].canary.missing), (1, 0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -580,42 +358,20 @@ async fn grpc_refuses_strangers_wrong_tokens_and_bodies_without_end() {
     let world = world(None);
     let to = format!("http://{}", world.running.addresses.grpc);
     let mut client = LogsServiceClient::connect(to.clone()).await.unwrap();
-    let refused = client
-        .export(logs(CANARY, vec![started("s1")]))
-        .await
-        .unwrap_err();
+    let refused = client.export(logs(CANARY, vec![started("s1")])).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
     let with_token = |token: &str, body| {
         let mut request = tonic::Request::new(body);
-        request
-            .metadata_mut()
-            .insert("authorization", token.parse().unwrap());
+        request.metadata_mut().insert("authorization", token.parse().unwrap());
         request
     };
-    let wrong = client
-        .export(with_token("Bearer bad", logs(CANARY, vec![])))
-        .await
-        .unwrap_err();
+    let wrong = client.export(with_token("Bearer bad", logs(CANARY, vec![]))).await.unwrap_err();
     assert_eq!(wrong.code(), tonic::Code::Unauthenticated);
     let long = logs(CANARY, vec![event("x", &"s".repeat(MAX_BODY), vec![])]);
-    let mut client = client
-        .max_encoding_message_size(usize::MAX)
-        .send_compressed(CompressionEncoding::Gzip);
-    let refused = client
-        .export(with_token("Bearer good", long))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            refused.code(),
-            tonic::Code::OutOfRange | tonic::Code::ResourceExhausted
-        ),
-        "{refused:?}"
-    );
-    client
-        .export(with_token("Bearer good", logs(CANARY, vec![])))
-        .await
-        .unwrap();
+    let mut client = client.max_encoding_message_size(usize::MAX).send_compressed(CompressionEncoding::Gzip);
+    let refused = client.export(with_token("Bearer good", long)).await.unwrap_err();
+    assert!(matches!(refused.code(), tonic::Code::OutOfRange | tonic::Code::ResourceExhausted), "{refused:?}");
+    client.export(with_token("Bearer good", logs(CANARY, vec![]))).await.unwrap();
 }
 
 #[test]
@@ -627,30 +383,16 @@ fn a_stopped_receiver_closes_its_ports_and_blinds_its_attempts() {
     world.running.stop();
     assert!(TcpStream::connect(http).is_err() && TcpStream::connect(grpc).is_err());
     let seen = world.hub.snapshot(AGENT, now_millis()).unwrap();
-    assert!(
-        matches!(seen.sight, Sight::Blind { .. }),
-        "{:?}",
-        seen.sight
-    );
+    assert!(matches!(seen.sight, Sight::Blind { .. }), "{:?}", seen.sight);
 }
 
 #[test]
 fn a_taken_port_is_an_error_that_names_it() {
     let world = world(None);
     let taken = world.running.addresses.http;
-    let receiver = Arc::new(Receiver::new(
-        Arc::clone(&world.hub),
-        Arc::clone(&world.directory),
-        Arc::clone(&world.counters),
-    ));
-    let error = serve(
-        receiver,
-        Addresses {
-            grpc: "127.0.0.1:0".parse().unwrap(),
-            http: taken,
-        },
-    )
-    .unwrap_err();
+    let receiver =
+        Arc::new(Receiver::new(Arc::clone(&world.hub), Arc::clone(&world.directory), Arc::clone(&world.counters)));
+    let error = serve(receiver, Addresses { grpc: "127.0.0.1:0".parse().unwrap(), http: taken }).unwrap_err();
     assert!(error.to_string().contains(&taken.to_string()), "{error}");
 }
 
@@ -658,53 +400,21 @@ fn a_taken_port_is_an_error_that_names_it() {
 fn a_receiver_that_has_not_started_is_blind() {
     let hub = EvidenceHub::new(Limits::default(), 5);
     let policy = policy();
-    hub.begin(
-        AGENT,
-        Trial {
-            policy: &policy,
-            canary: CANARY,
-            stable: STABLE,
-            step: 0,
-            weight: 50,
-        },
-        None,
-        10,
-    );
-    assert!(matches!(
-        hub.snapshot(AGENT, 10).unwrap().sight,
-        Sight::Blind {
-            since_millis: 5,
-            ..
-        }
-    ));
+    hub.begin(AGENT, Trial { policy: &policy, canary: CANARY, stable: STABLE, step: 0, weight: 50 }, None, 10);
+    assert!(matches!(hub.snapshot(AGENT, 10).unwrap().sight, Sight::Blind { since_millis: 5, .. }));
     hub.set_blind(None, 11);
     hub.set_blind_for(AGENT, Some("a sampler stands before it"), 12);
     hub.set_blind_for(AGENT, Some("a sampler stands before it"), 13);
-    assert!(matches!(
-        hub.snapshot(AGENT, 14).unwrap().sight,
-        Sight::Blind {
-            since_millis: 12,
-            ..
-        }
-    ));
+    assert!(matches!(hub.snapshot(AGENT, 14).unwrap().sight, Sight::Blind { since_millis: 12, .. }));
 }
 
 #[test]
 fn beginning_again_keeps_the_evidence_and_another_release_starts_anew() {
     let hub = EvidenceHub::new(Limits::default(), 0);
     let policy = policy();
-    let trial = Trial {
-        policy: &policy,
-        canary: CANARY,
-        stable: STABLE,
-        step: 0,
-        weight: 50,
-    };
+    let trial = Trial { policy: &policy, canary: CANARY, stable: STABLE, step: 0, weight: 50 };
     hub.begin(AGENT, trial, None, 0);
-    let start = Kind::Start(rollpin_engine::evidence::Start {
-        assignment: Assignment::Weighted,
-        slices: vec![],
-    });
+    let start = Kind::Start(rollpin_engine::evidence::Start { assignment: Assignment::Weighted, slices: vec![] });
     let release = identity::canonical(CANARY);
     let signal = rollpin_engine::evidence::Signal {
         release,
@@ -714,27 +424,10 @@ fn beginning_again_keeps_the_evidence_and_another_release_starts_anew() {
         kind: start,
     };
     hub.take(AGENT, &[signal]);
-    hub.begin(
-        AGENT,
-        Trial {
-            weight: 75,
-            ..trial
-        },
-        None,
-        20,
-    );
+    hub.begin(AGENT, Trial { weight: 75, ..trial }, None, 20);
     assert_eq!(hub.snapshot(AGENT, 30).unwrap().sessions.canary, 1);
     assert!(hub.is_gathering(AGENT, &identity::canonical(CANARY), STABLE));
-    hub.begin(
-        AGENT,
-        Trial {
-            canary: STABLE,
-            stable: CANARY,
-            ..trial
-        },
-        None,
-        40,
-    );
+    hub.begin(AGENT, Trial { canary: STABLE, stable: CANARY, ..trial }, None, 40);
     assert_eq!(hub.snapshot(AGENT, 50).unwrap().sessions.canary, 0);
     hub.end(AGENT);
     assert!(hub.snapshot(AGENT, 60).is_none());
@@ -745,88 +438,33 @@ fn beginning_again_keeps_the_evidence_and_another_release_starts_anew() {
 fn between_attempts_the_serving_release_is_the_baseline() {
     let world = world(Some(STABLE));
     world.hub.watch_serving(AGENT, STABLE, Some(&policy()));
-    let body = logs(
-        STABLE,
-        vec![
-            started("a"),
-            judged("a", 0.2),
-            started("b"),
-            judged("b", 0.9),
-        ],
-    )
-    .encode_to_vec();
-    assert_eq!(
-        world
-            .post("/v1/logs", "application/x-protobuf", &[], &body)
-            .0,
-        200
-    );
+    let body = logs(STABLE, vec![started("a"), judged("a", 0.2), started("b"), judged("b", 0.9)]).encode_to_vec();
+    assert_eq!(world.post("/v1/logs", "application/x-protobuf", &[], &body).0, 200);
     let seen = world.hub.baseline(AGENT, now_millis() + 3_600_000).outcomes;
-    assert_eq!(
-        (seen["task_success"].bad, seen["task_success"].sessions),
-        (1, 2)
-    );
+    assert_eq!((seen["task_success"].bad, seen["task_success"].sessions), (1, 2));
     assert!(!seen.contains_key("schema_violation"));
 }
 
 #[test]
 fn finish_reasons_are_understood_in_all_their_spellings() {
     let list = |word: &str| {
-        Value::ArrayValue(ArrayValue {
-            values: vec![AnyValue {
-                value: Some(Value::StringValue(word.into())),
-            }],
-        })
+        Value::ArrayValue(ArrayValue { values: vec![AnyValue { value: Some(Value::StringValue(word.into())) }] })
     };
     let one = |word: &str| Value::StringValue(word.into());
     let cases = [
-        (
-            "gen_ai.response.finish_reasons",
-            list("length"),
-            Finish::Truncated,
-        ),
-        (
-            "gen_ai.response.finish_reasons",
-            one(r#"["length"]"#),
-            Finish::Truncated,
-        ),
-        (
-            "gen_ai.response.finish_reasons",
-            list("max_tokens"),
-            Finish::Truncated,
-        ),
-        (
-            "gen_ai.response.finish_reason",
-            one("FinishReason.LENGTH"),
-            Finish::Truncated,
-        ),
-        (
-            "gen_ai.response.finish_reason",
-            one("FinishReason.TOOL_CALLS"),
-            Finish::ToolCall,
-        ),
-        (
-            "ai.response.finishReason",
-            one("tool-calls"),
-            Finish::ToolCall,
-        ),
+        ("gen_ai.response.finish_reasons", list("length"), Finish::Truncated),
+        ("gen_ai.response.finish_reasons", one(r#"["length"]"#), Finish::Truncated),
+        ("gen_ai.response.finish_reasons", list("max_tokens"), Finish::Truncated),
+        ("gen_ai.response.finish_reason", one("FinishReason.LENGTH"), Finish::Truncated),
+        ("gen_ai.response.finish_reason", one("FinishReason.TOOL_CALLS"), Finish::ToolCall),
+        ("ai.response.finishReason", one("tool-calls"), Finish::ToolCall),
         ("llm.finish_reason", one("stop"), Finish::Done),
-        (
-            "gen_ai.response.finish_reasons",
-            list("content_filter"),
-            Finish::Refused,
-        ),
+        ("gen_ai.response.finish_reasons", list("content_filter"), Finish::Refused),
     ];
     for (key, value, wanted) in cases {
         let said = format!("{key} {value:?}");
-        let facts = facts(span(
-            1,
-            Some("s"),
-            vec![word("gen_ai.operation.name", "chat"), pair(key, value)],
-        ));
-        let Some(Kind::Turn(turn)) = &facts[0].kind else {
-            panic!("{said}")
-        };
+        let facts = facts(span(1, Some("s"), vec![word("gen_ai.operation.name", "chat"), pair(key, value)]));
+        let Some(Kind::Turn(turn)) = &facts[0].kind else { panic!("{said}") };
         assert_eq!(turn.finish, Some(wanted), "{said}");
     }
 }
@@ -834,34 +472,17 @@ fn finish_reasons_are_understood_in_all_their_spellings() {
 #[test]
 fn a_model_span_tells_what_it_has_and_nothing_else() {
     let chat = word("gen_ai.operation.name", "chat");
-    let Some(Kind::Turn(bare)) = facts(span(1, None, vec![chat.clone()]))[0].kind else {
-        panic!()
-    };
-    assert_eq!(
-        (
-            bare.schema_violation,
-            bare.finish,
-            bare.empty,
-            bare.output_length
-        ),
-        (None, None, None, None)
-    );
+    let Some(Kind::Turn(bare)) = facts(span(1, None, vec![chat.clone()]))[0].kind else { panic!() };
+    assert_eq!((bare.schema_violation, bare.finish, bare.empty, bare.output_length), (None, None, None, None));
     let full = vec![
         chat,
         pair("rollpin.schema_violation", Value::BoolValue(false)),
         pair("rollpin.output.length", Value::IntValue(0)),
         pair("gen_ai.usage.output_tokens", Value::IntValue(17)),
     ];
-    let Some(Kind::Turn(turn)) = facts(span(1, None, full))[0].kind else {
-        panic!()
-    };
+    let Some(Kind::Turn(turn)) = facts(span(1, None, full))[0].kind else { panic!() };
     assert_eq!(
-        (
-            turn.schema_violation,
-            turn.empty,
-            turn.tokens_out,
-            turn.latency_millis
-        ),
+        (turn.schema_violation, turn.empty, turn.tokens_out, turn.latency_millis),
         (Some(false), Some(true), Some(17), Some(5))
     );
 }
@@ -869,14 +490,8 @@ fn a_model_span_tells_what_it_has_and_nothing_else() {
 #[test]
 fn a_tool_call_that_broke_its_schema_is_no_tool_error() {
     let kinds = |kind: &str| {
-        let attributes = vec![
-            word("gen_ai.operation.name", "execute_tool"),
-            word("error.type", kind),
-        ];
-        facts(span(1, Some("s"), attributes))
-            .into_iter()
-            .filter_map(|fact| fact.kind)
-            .collect::<Vec<_>>()
+        let attributes = vec![word("gen_ai.operation.name", "execute_tool"), word("error.type", kind)];
+        facts(span(1, Some("s"), attributes)).into_iter().filter_map(|fact| fact.kind).collect::<Vec<_>>()
     };
     assert_eq!(kinds("tool_failed"), [Kind::Tool { failed: true }]);
     let broken = kinds("schema_violation");
@@ -887,59 +502,23 @@ fn a_tool_call_that_broke_its_schema_is_no_tool_error() {
 #[test]
 fn session_aliases_hold_for_their_own_framework_only() {
     let session = |scope: &str, key: &str, value: &str| {
-        facts_of(
-            scope,
-            span(
-                1,
-                None,
-                vec![word("gen_ai.operation.name", "chat"), word(key, value)],
-            ),
-        )[0]
-        .session
-        .clone()
+        facts_of(scope, span(1, None, vec![word("gen_ai.operation.name", "chat"), word(key, value)]))[0].session.clone()
     };
-    assert_eq!(
-        session("openinference.instrumentation.langchain", "session.id", "s"),
-        Some("s".into())
-    );
+    assert_eq!(session("openinference.instrumentation.langchain", "session.id", "s"), Some("s".into()));
     assert_eq!(session("harness", "session.id", "s"), None);
-    assert_eq!(
-        session("langsmith", "langsmith.metadata.thread_id", "s"),
-        Some("s".into())
-    );
-    assert_eq!(
-        session("langsmith", "langsmith.trace.session_name", "default"),
-        None
-    );
-    assert_eq!(
-        session("agent_framework", "gen_ai.conversation.id", "anything"),
-        None
-    );
-    assert_eq!(
-        session("harness", "gen_ai.conversation.id", "resp_0123"),
-        None
-    );
-    assert_eq!(
-        session("harness", "gen_ai.conversation.id", "s"),
-        Some("s".into())
-    );
+    assert_eq!(session("langsmith", "langsmith.metadata.thread_id", "s"), Some("s".into()));
+    assert_eq!(session("langsmith", "langsmith.trace.session_name", "default"), None);
+    assert_eq!(session("agent_framework", "gen_ai.conversation.id", "anything"), None);
+    assert_eq!(session("harness", "gen_ai.conversation.id", "resp_0123"), None);
+    assert_eq!(session("harness", "gen_ai.conversation.id", "s"), Some("s".into()));
 }
 
 #[test]
 fn a_judge_that_could_not_judge_said_nothing() {
     let name = word("gen_ai.evaluation.name", "politeness");
     let failed = |more: Vec<KeyValue>| {
-        let record = event(
-            "gen_ai.evaluation.result",
-            "s",
-            [vec![name.clone()], more].concat(),
-        );
-        match from_logs(&logs(STABLE, vec![record]), 0)
-            .remove(0)
-            .facts
-            .pop()
-            .and_then(|fact| fact.kind)
-        {
+        let record = event("gen_ai.evaluation.result", "s", [vec![name.clone()], more].concat());
+        match from_logs(&logs(STABLE, vec![record]), 0).remove(0).facts.pop().and_then(|fact| fact.kind) {
             Some(Kind::Evaluation { failed, .. }) => Some(failed),
             _ => None,
         }
@@ -949,24 +528,13 @@ fn a_judge_that_could_not_judge_said_nothing() {
     assert_eq!(failed(vec![score(Value::DoubleValue(f64::NAN))]), None);
     assert_eq!(failed(vec![score(Value::IntValue(1))]), Some(false));
     assert_eq!(failed(vec![score(Value::DoubleValue(0.49))]), Some(true));
-    assert_eq!(
-        failed(vec![word("gen_ai.evaluation.score.label", "Fail")]),
-        Some(true)
-    );
-    assert_eq!(
-        failed(vec![word("gen_ai.evaluation.score.label", "pass")]),
-        Some(false)
-    );
+    assert_eq!(failed(vec![word("gen_ai.evaluation.score.label", "Fail")]), Some(true));
+    assert_eq!(failed(vec![word("gen_ai.evaluation.score.label", "pass")]), Some(false));
 }
 
 macro_rules! recorded {
     ($name:literal) => {
-        include_bytes!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/data/otlp/",
-            $name
-        ))
-        .as_slice()
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/otlp/", $name)).as_slice()
     };
 }
 
@@ -974,56 +542,27 @@ macro_rules! recorded {
 fn recorded_bodies_of_real_frameworks_give_the_sessions_that_were_played() {
     let traces = ExportTraceServiceRequest::decode(recorded!("openai-agents.traces.pb")).unwrap();
     let mut join = join::Join::default();
-    let all = from_traces(&traces)
-        .into_iter()
-        .flat_map(|group| group.facts)
-        .collect::<Vec<_>>();
-    let tools_without_session = all
-        .iter()
-        .filter(|fact| matches!(fact.kind, Some(Kind::Tool { .. })) && fact.session.is_none())
-        .count();
-    assert!(
-        tools_without_session > 0,
-        "the trap of this recording: tool spans name no session"
-    );
+    let all = from_traces(&traces).into_iter().flat_map(|group| group.facts).collect::<Vec<_>>();
+    let tools_without_session =
+        all.iter().filter(|fact| matches!(fact.kind, Some(Kind::Tool { .. })) && fact.session.is_none()).count();
+    assert!(tools_without_session > 0, "the trap of this recording: tool spans name no session");
     let resolved = join.resolve("team/agent", all.clone());
-    assert!(
-        resolved
-            .iter()
-            .all(|(session, _)| session.starts_with("conv-"))
-    );
-    let tools = |failed| {
-        resolved
-            .iter()
-            .filter(|(_, fact)| fact.kind == Some(Kind::Tool { failed }))
-            .count()
-    };
+    assert!(resolved.iter().all(|(session, _)| session.starts_with("conv-")));
+    let tools = |failed| resolved.iter().filter(|(_, fact)| fact.kind == Some(Kind::Tool { failed })).count();
     assert!(tools(true) >= 1 && tools(false) >= 1, "{resolved:?}");
 
     let evaluated = ExportTraceServiceRequest::decode(recorded!("eval-event.traces.pb")).unwrap();
     let facts = from_traces(&evaluated).remove(0).facts;
-    let judgements = |facts: &[Fact]| {
-        facts
-            .iter()
-            .filter(|fact| matches!(fact.kind, Some(Kind::Evaluation { .. })))
-            .count()
-    };
+    let judgements =
+        |facts: &[Fact]| facts.iter().filter(|fact| matches!(fact.kind, Some(Kind::Evaluation { .. }))).count();
     assert_eq!(judgements(&facts), 3, "judgements as events of spans");
     let mut join = join::Join::default();
     join.resolve("team/agent", facts);
     let records = ExportLogsServiceRequest::decode(recorded!("eval-event.logs.pb")).unwrap();
     let facts = from_logs(&records, 0).remove(0).facts;
-    assert_eq!(
-        judgements(&facts),
-        4,
-        "two of the six failed to judge, and are left out"
-    );
+    assert_eq!(judgements(&facts), 4, "two of the six failed to judge, and are left out");
     let resolved = join.resolve("team/agent", facts);
-    assert_eq!(
-        resolved.len(),
-        4,
-        "every judgement finds its session, by trace or by itself"
-    );
+    assert_eq!(resolved.len(), 4, "every judgement finds its session, by trace or by itself");
 }
 
 #[test]
@@ -1031,17 +570,7 @@ fn a_recorded_body_without_sessions_is_taken_and_counts_for_nobody() {
     let world = world(Some(STABLE));
     world.begin();
     let body = recorded!("genai-openai.traces.pb.gz");
-    assert_eq!(
-        world
-            .post(
-                "/v1/traces",
-                "application/x-protobuf",
-                &[("content-encoding", "gzip")],
-                body
-            )
-            .0,
-        200
-    );
+    assert_eq!(world.post("/v1/traces", "application/x-protobuf", &[("content-encoding", "gzip")], body).0, 200);
     assert_eq!(world.counters.requests.get(), 1);
     assert!(world.counters.without_session.get() > 0);
     assert_eq!(world.counters.signals.get(), 0);

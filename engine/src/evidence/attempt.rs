@@ -391,6 +391,10 @@ impl Attempt {
         if let Some((why, since_millis)) = self.blind.clone() {
             return Sight::Blind { why, since_millis };
         }
+        if let Some(since_millis) = self.all_stopped(now) {
+            let why = "telemetry of both releases has stopped: no session has been heard of".to_owned();
+            return Sight::Blind { why, since_millis };
+        }
         let weight = self.cutter.weight();
         let quiet = [
             (Arm::Canary, weight, "the canary"),
@@ -400,6 +404,17 @@ impl Attempt {
         .filter(|(_, share, _)| *share > 0)
         .find_map(|(arm, share, name)| self.silence(arm, share, name, now));
         quiet.map_or(Sight::Fresh, |why| Sight::Quiet { why })
+    }
+
+    /// Since when nothing is heard of either release, although thirty sessions are overdue: a source that broke, rather than
+    /// an arm that says little.
+    fn all_stopped(&self, now: i64) -> Option<i64> {
+        let [Some(canary), Some(stable)] = self.heard else { return None };
+        let last = canary.max(stable);
+        let rate = self.arrivals.per_second(last)?;
+        let silent = now - last;
+        let overdue = rate * silent as f64 / 1_000.0;
+        (silent > self.limits.quiet_millis && overdue >= 30.0).then_some(last)
     }
 
     /// Why an arm with traffic counts as quiet: nothing was ever heard of it, or ten sessions are overdue.

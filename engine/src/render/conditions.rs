@@ -203,7 +203,25 @@ fn session_affinity(facts: &Facts<'_>) -> Option<Said> {
         Some(false) => Some(said("SessionAffinity", "False", "PinNotKept", "a probe that carries the pin does not reach its release")),
         Some(true) if route.carriers_missing.is_empty() => Some(said("SessionAffinity", "True", "PinHolds", "probes by every carrier reach the release that they name")),
         Some(true) => Some(said("SessionAffinity", "True", "SomeCarriersMissing", format!("the gateway does not match: {}", route.carriers_missing.join(", ")))),
-        None => phase::live(&facts.step.state).map(|_| said("SessionAffinity", "Unknown", "NotProbed", "the pin was not probed through the gateway")),
+        // Probes run while a canary is under way; what the last ones found stays said.
+        None => last_said(facts, "SessionAffinity").or_else(|| {
+            phase::live(&facts.step.state)
+                .map(|_| said("SessionAffinity", "Unknown", "NotProbed", "the pin was not probed through the gateway"))
+        }),
+    }
+}
+
+/// A condition as it stands in the status.
+fn last_said(facts: &Facts<'_>, kind: &'static str) -> Option<Said> {
+    let before = facts.seen.status.conditions.iter().find(|condition| condition.type_ == kind)?;
+    Some(Said { kind, status: word(&before.status), reason: before.reason.clone(), message: before.message.clone() })
+}
+
+fn word(status: &str) -> &'static str {
+    match status {
+        "True" => "True",
+        "False" => "False",
+        _ => "Unknown",
     }
 }
 
@@ -213,8 +231,10 @@ fn feasible(facts: &Facts<'_>) -> Option<Said> {
     let fits = facts.known.frozen.as_ref().and_then(|policy| super::feasible::fits(facts.seen, policy, canary.attempt));
     let before = facts.seen.status.conditions.iter().find(|condition| condition.type_ == "Feasible");
     Some(match (before, fits) {
-        // Said before the first step and not changed by what the attempt itself does to the traffic.
-        (Some(before), _) if before.message == plan => Said { kind: "Feasible", status: if before.status == "True" { "True" } else if before.status == "False" { "False" } else { "Unknown" }, reason: before.reason.clone(), message: plan },
+        // Said before the first step, and not changed by what the attempt itself does to the traffic.
+        (Some(before), _) if before.message == plan => {
+            Said { kind: "Feasible", status: word(&before.status), reason: before.reason.clone(), message: plan }
+        }
         (_, Some(true)) => said("Feasible", "True", "FitsDeadline", plan),
         (_, Some(false)) => said("Feasible", "False", "PastDeadline", plan),
         (_, None) => said("Feasible", "Unknown", "RateUnknown", plan),

@@ -183,6 +183,20 @@ fn blind_evidence_freezes_then_parks_then_resumes_and_never_blames() {
 }
 
 #[test]
+fn telemetry_that_stops_for_both_releases_is_blindness_and_not_a_verdict() {
+    let mut world = serving(SEED);
+    world.apply("b", Behavior::failing(0.05));
+    world.run(20);
+    world.deaf = true;
+    world.run(130);
+    assert_eq!((world.status.phase, world.status.weight), (Some(Phase::Paused), Some(0)), "{:?}", world.status.message);
+    assert!(world.status.message.clone().unwrap().contains("has stopped"), "{:?}", world.status.message);
+    assert!(held(&world).is_empty());
+    world.deaf = false;
+    world.run_to(Phase::Baking, 400);
+}
+
+#[test]
 fn a_missing_signal_never_advances_and_ends_without_blame() {
     let mut world = World::new(SEED);
     world.apply("a", Behavior::silent());

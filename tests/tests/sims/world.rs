@@ -52,6 +52,8 @@ pub struct World {
     route: Option<rollpin_engine::plan::RoutePlan>,
     attempt: Option<(String, Attempt)>,
     pub blind_since: Option<i64>,
+    /// Telemetry of both releases is lost on its way.
+    pub deaf: bool,
     pub commands: Vec<CommandSeen>,
     pub past: Vec<PastAttempt>,
     pub records: Vec<DecisionRecordSpec>,
@@ -85,6 +87,7 @@ impl World {
             route: None,
             attempt: None,
             blind_since: None,
+            deaf: false,
             commands: vec![],
             past: vec![],
             records: vec![],
@@ -315,7 +318,7 @@ impl World {
             self.in_flight = later;
             due
         };
-        if let Some((_, attempt)) = &mut self.attempt {
+        if let Some((_, attempt)) = self.attempt.as_mut().filter(|_| !self.deaf) {
             due.iter().for_each(|signal| attempt.take(signal));
         }
         let Some(route) = self.route.clone() else { return };
