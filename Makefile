@@ -4,6 +4,9 @@
 # No target may need another checkout, a registry of images or a cluster that is already there.
 
 CLUSTER := tests/cluster
+ROLLPIN_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/rollpin
+# Compiled dependencies are shared between checkouts; programs stay in each checkout's own target folder.
+export CARGO_BUILD_BUILD_DIR ?= $(ROLLPIN_CACHE)/build
 UNIT := --workspace
 
 .DEFAULT_GOAL := help

@@ -8,6 +8,8 @@ CHECKOUT=$(cd "$CLUSTER_DIR/../.." && pwd -P)
 # One cluster per checkout: the name is derived from its path, so that two run side by side.
 CLUSTER=rollpin-$(printf %s "$CHECKOUT" | sha256sum | cut -c1-8)
 CACHE=${ROLLPIN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rollpin}
+# Compiled dependencies are shared between checkouts; programs stay in each checkout's own target folder.
+export CARGO_BUILD_BUILD_DIR=${CARGO_BUILD_BUILD_DIR:-$CACHE/build}
 STATE=${ROLLPIN_STATE:-/var/lib/rollpin}/$CLUSTER
 NETNS=/run/netns/$CLUSTER
 KUBECONFIG_FILE=$STATE/admin.kubeconfig

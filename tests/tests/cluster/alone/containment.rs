@@ -21,7 +21,11 @@ struct Withdrawal {
 
 fn manifest(scene: &Scene, round: usize) -> Value {
     let steps = json!([weight(50, 0), {"pause": {}}, {"setWeight": 100}]);
-    let changed = with(scene.manifest(&format!("task_success=1,latency_ms=1,chars={}", 20 + round)), "/spec/rollout/steps", steps);
+    let changed = with(
+        scene.manifest(&format!("task_success=1,latency_ms=1,chars={}", 20 + round)),
+        "/spec/rollout/steps",
+        steps,
+    );
     with(changed, "/spec/rollout/abortScaleDownDelaySeconds", json!(0))
 }
 
@@ -33,13 +37,25 @@ async fn a_withdrawn_release_gives_its_last_answer_within_a_blink() {
     let mut seen = vec![];
     for round in 1..=rounds {
         let one = withdraw(&scene, &stable, round).await;
-        println!("withdrawal {round} of {rounds}: route written after {:.1} ms, last answer to new sessions {:.1} ms, to pinned ones {:.1} ms", one.route, one.new, one.pinned);
+        println!(
+            "withdrawal {round} of {rounds}: route written after {:.1} ms, last answer to new sessions {:.1} ms, to pinned ones {:.1} ms",
+            one.route, one.new, one.pinned
+        );
         seen.push(one);
     }
     let mut worst = 0.0_f64;
-    for (what, of) in [("route written", (|one| one.route) as fn(&Withdrawal) -> f64), ("last answer, new sessions", |one| one.new), ("last answer, pinned sessions", |one| one.pinned)] {
+    for (what, of) in [
+        ("route written", (|one| one.route) as fn(&Withdrawal) -> f64),
+        ("last answer, new sessions", |one| one.new),
+        ("last answer, pinned sessions", |one| one.pinned),
+    ] {
         let values: Vec<f64> = seen.iter().map(of).collect();
-        println!("verdict committed -> {what}: p50 {:.1} ms, p99 {:.1} ms of {}", percentile(&values, 50), percentile(&values, 99), values.len());
+        println!(
+            "verdict committed -> {what}: p50 {:.1} ms, p99 {:.1} ms of {}",
+            percentile(&values, 50),
+            percentile(&values, 99),
+            values.len()
+        );
         worst = worst.max(percentile(&values, 99));
     }
     assert!(worst <= 1_000.0, "the slowest of {rounds} took {worst} ms; the target is 250");
@@ -63,7 +79,7 @@ async fn withdraw(scene: &Scene, stable: &rollpin_crds::status::ReleaseRef, roun
         let last = last.expect("the canary answered nobody of this kind, so nothing was measured");
         ((i128::from(last) - i128::from(committed.as_microsecond())) as f64 / 1000.0).max(0.0)
     };
-    assert_eq!((new.failed, pinned.failed), (0, 0), "{:?} {:?}", new.errors, pinned.errors);
+    assert_eq!((new.failed, pinned.failed), (0, 0), "round {round}: {:?} {:?}", new.errors, pinned.errors);
     Withdrawal {
         route: after(u64::try_from(route.as_microsecond()).ok()),
         new: after(new.release(&b32).last_answer_us.new),
@@ -75,6 +91,10 @@ async fn withdraw(scene: &Scene, stable: &rollpin_crds::status::ReleaseRef, roun
 fn moments(scene: &Scene, asked: Timestamp) -> (Timestamp, Timestamp) {
     let writes = audit::writes_in(&scene.namespace, asked, now());
     let route = writes.iter().position(|write| write.is_of("httproutes")).expect("the route was not written");
-    let commit = writes[..route].iter().rev().find(|write| write.is_status_of("agentreleases")).expect("the route was written before any commit");
+    let commit = writes[..route]
+        .iter()
+        .rev()
+        .find(|write| write.is_status_of("agentreleases"))
+        .expect("the route was written before any commit");
     (commit.stage_timestamp, writes[route].stage_timestamp)
 }

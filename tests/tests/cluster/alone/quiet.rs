@@ -21,10 +21,16 @@ async fn a_release_at_rest_causes_no_write_and_no_polling() {
     assert!(load.sessions > 100 && load.failed == 0, "the release served meanwhile: {load:?}");
     let renewals = requests.iter().filter(|request| request.object_ref.resource == "leases").count();
     assert!(renewals > 0, "the operator was not heard of at all: is it running, and is the audit log on?");
-    let others: Vec<String> =
-        requests.iter().filter(|request| request.object_ref.resource != "leases" && request.verb != "watch").map(audit::Request::line).collect();
+    let others: Vec<String> = requests
+        .iter()
+        .filter(|request| request.object_ref.resource != "leases" && request.verb != "watch")
+        .map(audit::Request::line)
+        .collect();
     assert!(others.is_empty(), "only Lease renewals and watches are allowed at rest: {others:#?}");
-    println!("at rest for {SECONDS} s: {renewals} Lease requests, {} watches opened again, nothing else", requests.len() - renewals);
+    println!(
+        "at rest for {SECONDS} s: {renewals} Lease requests, {} watches opened again, nothing else",
+        requests.len() - renewals
+    );
 }
 
 /// Waits until the operator has been silent for three seconds.
@@ -32,7 +38,9 @@ async fn settle() {
     for _ in 0..20 {
         let from = now();
         pause(3.0).await;
-        let busy = audit::of_operator(from, now()).iter().any(|request| request.object_ref.resource != "leases" && request.verb != "watch");
+        let busy = audit::of_operator(from, now())
+            .iter()
+            .any(|request| request.object_ref.resource != "leases" && request.verb != "watch");
         if !busy {
             return;
         }

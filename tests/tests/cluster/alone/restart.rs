@@ -11,7 +11,7 @@ use crate::support::{Scene, at, kubectl, operator_namespace, pause};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_operator_goes_on_where_the_last_one_was() {
     let scene = Scene::new("restart").await;
-    let steps = json!([weight(10, 20), weight(40, 250), {"setWeight": 100}]);
+    let steps = json!([weight(10, 20), weight(40, 250), weight(60, 10), {"setWeight": 100}]);
     let stable = scene.serve(&scene.manifest("task_success=1")).await;
     let load = scene.load(40, &["--turns", "2", "--think-time", "0.3"]);
     pause(3.0).await;
@@ -39,17 +39,26 @@ async fn a_restarted_operator_goes_on_where_the_last_one_was() {
         .filter(|version| version.number > killed)
         .map(|version| serde_json::from_value(at(&version.object, "/status").clone()).unwrap())
         .collect();
-    let judged: Vec<i64> = later.iter().filter(|status| trial(status).is_some() && !status.gates.is_empty()).map(sessions).collect();
+    let judged: Vec<i64> =
+        later.iter().filter(|status| trial(status).is_some() && !status.gates.is_empty()).map(sessions).collect();
     assert!(!judged.is_empty(), "nothing was reported after the restart");
     // What was counted after the last checkpoint is lost, in both arms; what was before it is not.
-    assert!(judged.iter().all(|sessions| *sessions > 20), "the evidence began from nothing: {judged:?} after {counted}");
+    assert!(
+        judged.iter().all(|sessions| *sessions > 20),
+        "the evidence began from nothing: {judged:?} after {counted}"
+    );
     assert!(later.iter().all(|status| trial(status).is_none() || step(status) >= 1), "a step was taken back");
-    let weights: Vec<i64> = scene.watched.weights_of(&canary.revision).iter().map(|(_, weight)| *weight).collect();
-    assert_eq!(weights, [0, 10, 40, 100]);
+    scene.weights_reach(&canary, &[0, 10, 40, 60, 100]).await;
     rollpin_engine::record::verify_chain(&scene.records().await, None).unwrap();
     scene.watched.weights_always_sum_to_100();
     let report = load.finish().await;
-    assert_eq!((report.failed, report.moved), (0, 0), "traffic does not notice: {:?}", report.errors);
+    assert_eq!(
+        (report.failed, report.moved),
+        (0, 0),
+        "traffic does not notice: {:?} {:?}",
+        report.errors,
+        report.moves
+    );
 }
 
 fn step(status: &AgentReleaseStatus) -> i64 {

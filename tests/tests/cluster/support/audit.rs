@@ -75,7 +75,11 @@ pub fn of_operator(from: Timestamp, to: Timestamp) -> Vec<Request> {
         for line in String::from_utf8_lossy(&text).lines().filter(|line| line.contains(&user)) {
             // The last line may be half written.
             let Ok(request) = serde_json::from_str::<Request>(line) else { continue };
-            let answered = if request.verb == "watch" { request.stage == "ResponseStarted" } else { request.stage == "ResponseComplete" };
+            let answered = if request.verb == "watch" {
+                request.stage == "ResponseStarted"
+            } else {
+                request.stage == "ResponseComplete"
+            };
             if answered && request.user.username.starts_with(&user) && (from..=to).contains(&request.stage_timestamp) {
                 requests.push(request);
             }

@@ -27,8 +27,11 @@ pub struct Version {
 }
 
 /// What is watched.
-const KINDS: [(&str, &str, &str); 3] =
-    [("rollpin.dev", "v1alpha1", "AgentRelease"), ("gateway.networking.k8s.io", "v1", "HTTPRoute"), ("apps", "v1", "Deployment")];
+const KINDS: [(&str, &str, &str); 3] = [
+    ("rollpin.dev", "v1alpha1", "AgentRelease"),
+    ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
+    ("apps", "v1", "Deployment"),
+];
 
 /// Every version that was seen in one namespace so far.
 #[derive(Clone, Default)]
@@ -54,14 +57,16 @@ impl Watched {
             // A watch that broke begins again by itself.
             let Ok(object) = seen else { continue };
             let number = object.resource_version().and_then(|number| number.parse().ok()).unwrap_or_default();
-            let version = Version { kind, name: object.name_any(), number, object: serde_json::to_value(&object).unwrap() };
+            let version =
+                Version { kind, name: object.name_any(), number, object: serde_json::to_value(&object).unwrap() };
             self.versions.lock().unwrap().push(version);
         }
     }
 
     /// Every version of a kind, in order.
     pub fn all(&self, kind: &str) -> Vec<Version> {
-        let mut versions: Vec<Version> = self.versions.lock().unwrap().iter().filter(|version| version.kind == kind).cloned().collect();
+        let mut versions: Vec<Version> =
+            self.versions.lock().unwrap().iter().filter(|version| version.kind == kind).cloned().collect();
         versions.sort_by_key(|version| version.number);
         versions.dedup_by_key(|version| version.number);
         versions
@@ -87,7 +92,8 @@ impl Watched {
     /// The different weights that a backend had, in order, with the number of the version that brought each.
     pub fn weights_of(&self, backend: &str) -> Vec<(u64, i64)> {
         let all = self.all("HTTPRoute");
-        let mut changes: Vec<(u64, i64)> = all.iter().map(|route| (route.number, weight_of(&route.object, backend))).collect();
+        let mut changes: Vec<(u64, i64)> =
+            all.iter().map(|route| (route.number, weight_of(&route.object, backend))).collect();
         changes.dedup_by_key(|(_, weight)| *weight);
         changes
     }
@@ -95,17 +101,24 @@ impl Watched {
     /// Phases in order, without repetition.
     pub fn phases(&self) -> Vec<String> {
         let all = self.all("AgentRelease");
-        let mut phases: Vec<String> = all.iter().filter_map(|version| at(&version.object, "/status/phase").as_str().map(str::to_owned)).collect();
+        let mut phases: Vec<String> =
+            all.iter().filter_map(|version| at(&version.object, "/status/phase").as_str().map(str::to_owned)).collect();
         phases.dedup();
         phases
     }
 }
 
-/// Backends of the last, weighted rule of a route.
+/// Backends of the weighted rule of a route: the one that asks for no header, wherever it stands.
 pub fn weights(route: &Value) -> Vec<(String, i64)> {
     let rules = at(route, "/spec/rules").as_array().cloned().unwrap_or_default();
-    let backends = rules.last().and_then(|rule| rule.get("backendRefs")?.as_array().cloned()).unwrap_or_default();
-    let one = |backend: &Value| (at(backend, "/name").as_str().unwrap_or_default().to_owned(), at(backend, "/weight").as_i64().unwrap_or(1));
+    let weighted = rules.iter().find(|rule| {
+        let matches = at(rule, "/matches").as_array().cloned().unwrap_or_default();
+        matches.iter().all(|one| one.get("headers").is_none())
+    });
+    let backends = weighted.and_then(|rule| rule.get("backendRefs")?.as_array().cloned()).unwrap_or_default();
+    let one = |backend: &Value| {
+        (at(backend, "/name").as_str().unwrap_or_default().to_owned(), at(backend, "/weight").as_i64().unwrap_or(1))
+    };
     backends.iter().map(one).collect()
 }
 

@@ -21,6 +21,8 @@ pub struct Report {
     pub followups: u64,
     pub sticky_followups: u64,
     pub moved: u64,
+    /// Each move: conversation, releases and times.
+    pub moves: Vec<serde_json::Value>,
     pub errors: BTreeMap<String, u64>,
     pub assignments: BTreeMap<String, u64>,
     pub releases: BTreeMap<String, ByRelease>,
@@ -59,7 +61,8 @@ impl Scene {
     /// New sessions per second, with these further arguments of the load generator.
     pub fn load(&self, per_second: u32, arguments: &[&str]) -> Load {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("load-{}-{}-{}.json", std::process::id(), self.namespace, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("load-{}-{}-{}.json", std::process::id(), self.namespace, NUMBER.fetch_add(1, Ordering::Relaxed));
         let report = std::env::temp_dir().join(name);
         let child = Command::new(programs::program("loadgen"))
             .args(["--url", &format!("{}/v1/turn", gateway()), "--host", &self.host, "--duration", LONGEST_SECONDS])
@@ -79,7 +82,10 @@ impl Load {
     /// Begins nothing more, waits for what is under way, and reads the report.
     pub async fn finish(mut self) -> Report {
         let mut child = self.child.take().unwrap();
-        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success(), "the load generator ended before its time");
+        assert!(
+            Command::new("kill").arg(child.id().to_string()).status().unwrap().success(),
+            "the load generator ended before its time"
+        );
         let limit = Instant::now() + Duration::from_secs(20);
         while child.try_wait().unwrap().is_none() {
             if Instant::now() > limit {

@@ -93,7 +93,17 @@ impl Scene {
     /// One GET through the gateway; `None` without an answer. Gives the status code.
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Option<u16> {
         let mut command = Command::new("curl");
-        command.args(["-s", "-o", "/dev/null", "--max-time", "5", "-w", "%{http_code}", "-H", &format!("host: {}", self.host)]);
+        command.args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "--max-time",
+            "5",
+            "-w",
+            "%{http_code}",
+            "-H",
+            &format!("host: {}", self.host),
+        ]);
         for (name, value) in headers {
             command.args(["-H", &format!("{name}: {value}")]);
         }
@@ -102,14 +112,32 @@ impl Scene {
     }
 
     /// An unmodified MCP client of a revision, in the background.
-    pub fn mcp_client(&self, revision: &str, conversations: u32, turns: u32, think: f64) -> std::thread::JoinHandle<Output> {
+    pub fn mcp_client(
+        &self,
+        revision: &str,
+        conversations: u32,
+        turns: u32,
+        think: f64,
+    ) -> std::thread::JoinHandle<Output> {
         let python = setting(&format!("ROLLPIN_MCP_{}", revision.replace('-', "_")));
         let script = repository(&format!("examples/mcp-clients/client_{}.py", revision.replace('-', "_")));
         let (url, host) = (format!("{}/mcp", super::gateway()), self.host.clone());
         std::thread::spawn(move || {
             let numbers = [conversations.to_string(), turns.to_string(), think.to_string()];
             let [conversations, turns, think] = &numbers;
-            let arguments = [&script, "--url", &url, "--host", &host, "--conversations", conversations, "--turns", turns, "--think-time", think];
+            let arguments = [
+                &script,
+                "--url",
+                &url,
+                "--host",
+                &host,
+                "--conversations",
+                conversations,
+                "--turns",
+                turns,
+                "--think-time",
+                think,
+            ];
             run(Command::new(python).args(arguments), "")
         })
     }

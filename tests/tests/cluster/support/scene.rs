@@ -76,7 +76,9 @@ impl Scene {
 
     /// Waits for a phase; another phase in which nothing more happens ends the wait at once.
     pub async fn reach(&self, wanted: Phase, seconds: u64) -> AgentReleaseStatus {
-        let over = |status: &AgentReleaseStatus| matches!(status.phase, Some(Phase::RolledBack | Phase::Failed)) && status.phase != Some(wanted);
+        let over = |status: &AgentReleaseStatus| {
+            matches!(status.phase, Some(Phase::RolledBack | Phase::Failed)) && status.phase != Some(wanted)
+        };
         self.wait_unless(&format!("phase {wanted:?}"), seconds, |status| status.phase == Some(wanted), over).await
     }
 
@@ -95,7 +97,8 @@ impl Scene {
         let limit = Instant::now() + Duration::from_secs(seconds);
         loop {
             let release = self.release().await;
-            let current = release.metadata.generation == release.status.as_ref().and_then(|status| status.observed_generation);
+            let current =
+                release.metadata.generation == release.status.as_ref().and_then(|status| status.observed_generation);
             let status = release.status.unwrap_or_default();
             if current && is(&status) {
                 return status;
@@ -141,7 +144,9 @@ impl Scene {
 
     /// Waits until the desired release is on trial, and gives it.
     pub async fn on_trial(&self, live: &ReleaseRef, seconds: u64) -> ReleaseRef {
-        let status = self.wait("a canary", seconds, |status| trial(status).is_some_and(|trial| trial.digest != live.digest)).await;
+        let status = self
+            .wait("a canary", seconds, |status| trial(status).is_some_and(|trial| trial.digest != live.digest))
+            .await;
         trial(&status).unwrap().clone()
     }
 
@@ -149,7 +154,12 @@ impl Scene {
     pub async fn pods(&self, release: &ReleaseRef) -> Vec<String> {
         let label = format!("{RELEASE_LABEL}={}", base32(&release.digest));
         let pods = self.api::<Pod>().list(&ListParams::default().labels(&label)).await.unwrap();
-        let mut uids: Vec<String> = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).filter_map(ResourceExt::uid).collect();
+        let mut uids: Vec<String> = pods
+            .items
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter_map(ResourceExt::uid)
+            .collect();
         uids.sort();
         uids
     }
@@ -164,7 +174,8 @@ impl Scene {
     /// Decision records of the agent, in the order of their numbers.
     pub async fn records(&self) -> Vec<DecisionRecordSpec> {
         let records = self.api::<DecisionRecord>().list(&ListParams::default()).await.unwrap();
-        let mut specs: Vec<DecisionRecordSpec> = records.items.into_iter().map(|record| record.spec).filter(|spec| spec.release == self.name).collect();
+        let mut specs: Vec<DecisionRecordSpec> =
+            records.items.into_iter().map(|record| record.spec).filter(|spec| spec.release == self.name).collect();
         specs.sort_by_key(|spec| spec.sequence);
         specs
     }
@@ -172,8 +183,26 @@ impl Scene {
     /// Events about the agent: type, reason, message.
     pub async fn events(&self) -> Vec<(String, String, String)> {
         let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
-        let about = events.items.into_iter().filter(|event| event.involved_object.kind.as_deref() == Some("AgentRelease"));
-        about.map(|event| (event.type_.unwrap_or_default(), event.reason.unwrap_or_default(), event.message.unwrap_or_default())).collect()
+        let about =
+            events.items.into_iter().filter(|event| event.involved_object.kind.as_deref() == Some("AgentRelease"));
+        about
+            .map(|event| {
+                (event.type_.unwrap_or_default(), event.reason.unwrap_or_default(), event.message.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Waits until a backend has had exactly these weights, in this order: the route follows its commit within moments.
+    pub async fn weights_reach(&self, release: &ReleaseRef, wanted: &[i64]) {
+        let mut seen = vec![];
+        for _ in 0..50 {
+            seen = self.watched.weights_of(&release.revision).iter().map(|(_, weight)| *weight).collect();
+            if seen == wanted {
+                return;
+            }
+            super::pause(0.1).await;
+        }
+        panic!("{}: weights of {} were {seen:?}, wanted {wanted:?}", self.namespace, release.revision);
     }
 
     /// The route as it is.
@@ -201,7 +230,10 @@ pub fn trial(status: &AgentReleaseStatus) -> Option<&ReleaseRef> {
 /// Status and reason of a condition.
 pub fn condition(status: &AgentReleaseStatus, kind: &str) -> (String, String, String) {
     let found = status.conditions.iter().find(|condition| condition.type_ == kind);
-    found.map_or_else(|| (String::new(), String::new(), String::new()), |it| (it.status.clone(), it.reason.clone(), it.message.clone()))
+    found.map_or_else(
+        || (String::new(), String::new(), String::new()),
+        |it| (it.status.clone(), it.reason.clone(), it.message.clone()),
+    )
 }
 
 /// The last lines of the operator that name something.

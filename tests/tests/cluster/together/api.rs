@@ -19,7 +19,15 @@ fn the_kinds_are_installed_with_a_plain_kubectl_apply() {
     let kinds = kubectl(&["api-resources", "--api-group=rollpin.dev", "-o", "name"]).ok();
     let mut kinds: Vec<&str> = kinds.lines().collect();
     kinds.sort_unstable();
-    let all = ["agentreleases", "agentrevisions", "decisionrecords", "evidenceledgers", "gatetemplates", "metricsources", "releasecommands"];
+    let all = [
+        "agentreleases",
+        "agentrevisions",
+        "decisionrecords",
+        "evidenceledgers",
+        "gatetemplates",
+        "metricsources",
+        "releasecommands",
+    ];
     assert_eq!(kinds, all.map(|kind| format!("{kind}.rollpin.dev")));
 }
 
@@ -48,7 +56,9 @@ fn a_newcomers_manifest_is_accepted_as_written() {
     let manifest = std::fs::read_to_string(repository("tests/data/manifests/newcomer.yaml")).unwrap();
     let answer = kubectl_with(&["apply", "--dry-run=server", "-f", "-"], &manifest).ok();
     assert!(answer.contains("agentrelease.rollpin.dev/support created (server dry run)"), "{answer}");
-    let stored: Value = serde_json::from_str(&kubectl_with(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &manifest).ok()).unwrap();
+    let stored: Value =
+        serde_json::from_str(&kubectl_with(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &manifest).ok())
+            .unwrap();
     let written: Value = serde_yaml::from_str(&manifest).unwrap();
     assert_eq!(at(&stored, "/spec"), at(&written, "/spec"), "the API server filled in or dropped something");
 }
@@ -58,11 +68,23 @@ async fn what_rollpin_writes_about_a_release_never_changes() {
     let scene = Scene::new("immutable").await;
     scene.serve(&scene.manifest("task_success=1")).await;
     let refusals = [
-        changed(&scene, "agentrevision", &first_name::<AgentRevision>(&scene).await, json!({"spec": {"manifest": "{}"}})),
-        changed(&scene, "decisionrecord", &first_name::<DecisionRecord>(&scene).await, json!({"spec": {"message": "nothing happened"}})),
+        changed(
+            &scene,
+            "agentrevision",
+            &first_name::<AgentRevision>(&scene).await,
+            json!({"spec": {"manifest": "{}"}}),
+        ),
+        changed(
+            &scene,
+            "decisionrecord",
+            &first_name::<DecisionRecord>(&scene).await,
+            json!({"spec": {"message": "nothing happened"}}),
+        ),
         changed(&scene, "releasecommand", &command(&scene).await, json!({"spec": {"reason": "another"}})),
     ];
-    for (refusal, words) in refusals.iter().zip(["a revision never changes", "a decision record never changes", "a command never changes"]) {
+    for (refusal, words) in
+        refusals.iter().zip(["a revision never changes", "a decision record never changes", "a command never changes"])
+    {
         assert!(refusal.contains(words), "{refusal}");
     }
     let map = first_revision(&scene).await;
@@ -76,7 +98,10 @@ async fn first_revision(scene: &Scene) -> String {
 
 async fn first_name<K>(scene: &Scene) -> String
 where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
     K::DynamicType: Default,
 {
     let api: Api<K> = scene.api();
@@ -106,7 +131,10 @@ async fn kubectl_shows_the_columns_that_people_need() {
     scene.serve(&scene.manifest("task_success=1")).await;
     let table = scene.kubectl(&["get", "arel"]).ok();
     let (head, row) = table.split_once('\n').unwrap();
-    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["NAME", "PHASE", "SERVING", "DESIRED", "WEIGHT", "VERDICT", "AGE"]);
+    assert_eq!(
+        head.split_whitespace().collect::<Vec<_>>(),
+        ["NAME", "PHASE", "SERVING", "DESIRED", "WEIGHT", "VERDICT", "AGE"]
+    );
     assert!(row.starts_with("support") && row.contains("Healthy") && row.contains("100"), "{table}");
     let wide = scene.kubectl(&["get", "agentrel", "-o", "wide"]).ok();
     assert!(["STEP", "SESSIONS", "TIGHTEST"].iter().all(|column| wide.contains(column)), "{wide}");

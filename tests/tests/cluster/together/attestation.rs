@@ -46,7 +46,11 @@ async fn a_plain_container_works_and_attests_nothing() {
     let (attested, reason, _) = condition(&status, "Attested");
     assert_eq!((attested.as_str(), reason.as_str(), status.contract_level), ("Unknown", "ContractLevel0", Some(0)));
     assert_eq!(scene.get("/healthz", &[]), Some(200));
-    assert_eq!(scene.get("/healthz", &[("x-agent-release", &base32(&live.digest))]), Some(200), "its pin rule works, too");
+    assert_eq!(
+        scene.get("/healthz", &[("x-agent-release", &base32(&live.digest))]),
+        Some(200),
+        "its pin rule works, too"
+    );
     assert_eq!(pin_target(&scene.route(), &base32(&live.digest)), Some(live.revision.clone()));
     let report = {
         let load = scene.load(10, &["--turns", "1"]);

@@ -3,8 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use rollpin_crds::status::{Cause, PauseReason, Phase, State};
 use rollpin_crds::AgentReleaseStatus;
+use rollpin_crds::status::{Cause, PauseReason, Phase, State};
 use serde_json::{Value, json};
 
 use crate::support::manifest::{weight, with};
@@ -31,7 +31,9 @@ async fn a_person_resumes_pauses_and_promotes() {
     let canary = scene.on_trial(&stable, 20).await;
     let status = scene.wait("the pause step", 40, |status| paused_for(status, PauseReason::Step)).await;
     assert_eq!((status.phase, status.weight), (Some(Phase::Paused), Some(20)));
-    scene.stays("a pause without a duration waits for a person", 3.0, |status| status.phase == Some(Phase::Paused)).await;
+    scene
+        .stays("a pause without a duration waits for a person", 3.0, |status| status.phase == Some(Phase::Paused))
+        .await;
     let waiting = scene.rollpin(&["status", "support", "--timeout", "1s"]);
     assert_eq!(waiting.code, 4, "{}", waiting.all());
 
@@ -43,10 +45,14 @@ async fn a_person_resumes_pauses_and_promotes() {
     said(&scene, &["resume", "support"]);
     scene.wait("on its way again", 10, |status| status.phase == Some(Phase::Progressing)).await;
     said(&scene, &["promote", "support", "--full", "--reason", "the release train leaves"]);
-    let status = scene.wait("promoted", 40, |status| matches!(status.phase, Some(Phase::Baking | Phase::Healthy))).await;
+    let status =
+        scene.wait("promoted", 40, |status| matches!(status.phase, Some(Phase::Baking | Phase::Healthy))).await;
     assert_eq!(status.serving.unwrap().digest, canary.digest);
     let records = scene.records().await;
-    assert!(records.iter().any(|record| record.message.contains("the release train leaves")), "a promotion by a person names the reason");
+    assert!(
+        records.iter().any(|record| record.message.contains("the release train leaves")),
+        "a promotion by a person names the reason"
+    );
     assert_eq!(scene.rollpin(&["status", "support", "--timeout", "30s"]).code, 0);
     let late = scene.rollpin(&["promote", "support", "--reason", "twice"]);
     assert_eq!(late.code, 6, "nothing is left to promote: {}", late.all());
@@ -108,7 +114,9 @@ async fn kubectl_finds_rollpin_as_a_plugin() {
     std::fs::create_dir(&folder).unwrap();
     symlink(programs::program("rollpin"), folder.join("kubectl-rollpin")).unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let run = |arguments: &[&str]| programs::run(Command::new("kubectl").env("PATH", &path).arg("rollpin").args(arguments), "");
+    let run = |arguments: &[&str]| {
+        programs::run(Command::new("kubectl").env("PATH", &path).arg("rollpin").args(arguments), "")
+    };
     let table = run(&["get", "--namespace", &scene.namespace]);
     assert!(table.code == 0 && table.out.contains("support") && table.out.contains("Healthy"), "{}", table.all());
     let json = run(&["get", "support", "--namespace", &scene.namespace, "-o", "json"]).ok();

@@ -32,7 +32,10 @@ fn cases(tag: &str) -> Vec<Case> {
         let text = std::fs::read_to_string(path).unwrap();
         let head = |name: &str| {
             let start = format!("# {name}: ");
-            text.lines().find_map(|line| line.strip_prefix(start.as_str())).unwrap_or_else(|| panic!("{}: no {start}", path.display())).to_owned()
+            text.lines()
+                .find_map(|line| line.strip_prefix(start.as_str()))
+                .unwrap_or_else(|| panic!("{}: no {start}", path.display()))
+                .to_owned()
         };
         if head("tag") == tag {
             let file = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -119,7 +122,9 @@ async fn answered(scene: &Scene, case: &Case) -> String {
         let conditions = release.status.unwrap_or_default().conditions;
         let bad: Vec<String> = conditions
             .iter()
-            .filter(|it| (it.type_ == "Ready" && it.status == "False") || (it.type_ == "Stalled" && it.status == "True"))
+            .filter(|it| {
+                (it.type_ == "Ready" && it.status == "False") || (it.type_ == "Stalled" && it.status == "True")
+            })
             .map(|it| format!("{}={} {}: {}", it.type_, it.status, it.reason, it.message))
             .collect();
         said = bad.join("\n");

@@ -17,7 +17,11 @@ async fn a_healthy_agent_whose_guardrails_never_fail_is_promoted_and_a_person_ma
     let load = scene.load(40, &["--turns", "2", "--think-time", "0.3"]);
     pause(3.0).await;
 
-    let changed = with(stable, "/spec/bundle/prompt/messages/0/content", json!("You help customers of ACME with their orders, kindly."));
+    let changed = with(
+        stable,
+        "/spec/bundle/prompt/messages/0/content",
+        json!("You help customers of ACME with their orders, kindly."),
+    );
     scene.apply(&with(changed, "/spec/rollout/bake", json!({"duration": "120s"})));
     let new = scene.on_trial(&old, 20).await;
     scene.wait("sessions are judged", 60, |status| status.weight.is_some_and(|weight| weight >= 5)).await;
@@ -31,10 +35,15 @@ async fn a_healthy_agent_whose_guardrails_never_fail_is_promoted_and_a_person_ma
     let serving = scene.pods(&new).await;
     assert!(judged.iter().all(|pod| serving.contains(pod)), "judged {judged:?}, serving {serving:?}");
     assert!(scene.ready_pods(&old).await >= 1, "the predecessor must stay warm");
-    let steps: Vec<i64> = scene.watched.weights_of(&new.revision).iter().map(|(_, weight)| *weight).collect();
-    assert_eq!(steps, [0, 5, 25, 50, 100], "weights rise along the declared steps only");
+    // Weights rise along the declared steps only.
+    scene.weights_reach(&new, &[0, 5, 25, 50, 100]).await;
     let words = scene.records().await.pop().unwrap().message;
-    assert!(words.contains("shown no worse than its margins in task_success, tool_error, schema_violation, empty_output, truncated"), "{words}");
+    assert!(
+        words.contains(
+            "shown no worse than its margins in task_success, tool_error, schema_violation, empty_output, truncated"
+        ),
+        "{words}"
+    );
 
     pause(1.0).await;
     let asked = now();
@@ -42,9 +51,13 @@ async fn a_healthy_agent_whose_guardrails_never_fail_is_promoted_and_a_person_ma
     assert_eq!(answer.code, 0, "{}", answer.all());
     let status = scene.wait("rolled back", 30, |status| status.phase == Some(Phase::RolledBack)).await;
     assert_eq!(status.serving.unwrap().digest, old.digest);
-    assert_eq!(status.hold.iter().map(|hold| (hold.cause, hold.digest.clone())).collect::<Vec<_>>(), [(Cause::Person, new.digest.clone())]);
+    assert_eq!(
+        status.hold.iter().map(|hold| (hold.cause, hold.digest.clone())).collect::<Vec<_>>(),
+        [(Cause::Person, new.digest.clone())]
+    );
     let writes = audit::writes_in(&scene.namespace, asked, now());
-    let routes: Vec<String> = writes.iter().filter(|write| write.is_of("httproutes")).map(audit::Request::line).collect();
+    let routes: Vec<String> =
+        writes.iter().filter(|write| write.is_of("httproutes")).map(audit::Request::line).collect();
     assert_eq!(routes.len(), 1, "back to the predecessor in one write of the route: {routes:#?}");
     scene.watched.weights_always_sum_to_100();
     let report = load.finish().await;

@@ -30,11 +30,17 @@ async fn taken_back(name: &str) -> (Scene, ReleaseRef, ReleaseRef, crate::suppor
 async fn a_regression_is_taken_back_by_itself_and_says_why() {
     let (scene, stable, canary, load) = taken_back("regression").await;
     let status = scene.status().await;
-    assert_eq!(status.serving.as_ref().map(|serving| (serving.digest.clone(), serving.weight)), Some((stable.digest.clone(), 100)));
+    assert_eq!(
+        status.serving.as_ref().map(|serving| (serving.digest.clone(), serving.weight)),
+        Some((stable.digest.clone(), 100))
+    );
     let message = status.message.clone().unwrap();
     says_sessions_and_odds(&message);
     let [hold] = status.hold.as_slice() else { panic!("{:?}", status.hold) };
-    assert_eq!((hold.cause, hold.gate.as_deref(), hold.digest.as_str()), (Cause::Regressed, Some("task_success"), canary.digest.as_str()));
+    assert_eq!(
+        (hold.cause, hold.gate.as_deref(), hold.digest.as_str()),
+        (Cause::Regressed, Some("task_success"), canary.digest.as_str())
+    );
     assert!(hold.exposed_sessions > 0, "{hold:?}");
     for (kind, wanted) in [("Ready", ("False", "DesiredReleaseRolledBack")), ("Stalled", ("True", "Quarantined"))] {
         let (status, reason, _) = condition(&status, kind);
@@ -45,7 +51,12 @@ async fn a_regression_is_taken_back_by_itself_and_says_why() {
     let columns = status.columns.unwrap();
     assert!(columns.desired.contains("(held)") && columns.verdict == "Regressed: task_success", "{columns:?}");
     let events = scene.events().await;
-    assert!(events.iter().any(|(kind, reason, text)| kind == "Warning" && reason == "Regressed" && text.contains("task_success")), "{events:#?}");
+    assert!(
+        events
+            .iter()
+            .any(|(kind, reason, text)| kind == "Warning" && reason == "Regressed" && text.contains("task_success")),
+        "{events:#?}"
+    );
 
     the_order_of_writes_is_safe(&scene, &stable, &canary).await;
     records_are_chained_and_replay(&scene).await;
@@ -55,10 +66,13 @@ async fn a_regression_is_taken_back_by_itself_and_says_why() {
 
 /// "rolled back: task_success, odds of failure 5.3 times (95 % sequence 2.6..9.8) after 61 canary and 540 stable sessions".
 fn says_sessions_and_odds(message: &str) {
-    let rest = message.split_once("rolled back: task_success, odds of failure ").unwrap_or_else(|| panic!("{message}")).1;
+    let rest =
+        message.split_once("rolled back: task_success, odds of failure ").unwrap_or_else(|| panic!("{message}")).1;
     let (odds, rest) = rest.split_once(" times (95 % sequence ").unwrap_or_else(|| panic!("{message}"));
     let (low, rest) = rest.split_once("..").unwrap();
     let (high, rest) = rest.split_once(") after ").unwrap();
+    // An end that is not known yet is left open.
+    let high = if high.is_empty() { "inf" } else { high };
     let (canary, rest) = rest.split_once(" canary and ").unwrap();
     let (stable, _) = rest.split_once(" stable sessions").unwrap();
     let number = |text: &str| text.parse::<f64>().unwrap_or_else(|_| panic!("{text:?} in {message}"));
@@ -70,13 +84,28 @@ fn says_sessions_and_odds(message: &str) {
 async fn the_order_of_writes_is_safe(scene: &Scene, stable: &ReleaseRef, canary: &ReleaseRef) {
     pause(5.0).await;
     let watched = &scene.watched;
-    let had_weight = watched.first("HTTPRoute", 0, "with a weight for the canary", |route| weight_of(&route.object, &canary.revision) > 0);
-    let commit = watched.first("AgentRelease", had_weight.number, "in RollingBack", |version| phase_of(&version.object) == Some("RollingBack"));
-    let left = watched.first("HTTPRoute", had_weight.number, "without the canary", |route| weight_of(&route.object, &canary.revision) == 0);
-    assert!(commit.number < left.number, "the route moved at {} before the intent was committed at {}", left.number, commit.number);
+    let had_weight = watched
+        .first("HTTPRoute", 0, "with a weight for the canary", |route| weight_of(&route.object, &canary.revision) > 0);
+    let commit = watched.first("AgentRelease", had_weight.number, "in RollingBack", |version| {
+        phase_of(&version.object) == Some("RollingBack")
+    });
+    let left = watched.first("HTTPRoute", had_weight.number, "without the canary", |route| {
+        weight_of(&route.object, &canary.revision) == 0
+    });
+    assert!(
+        commit.number < left.number,
+        "the route moved at {} before the intent was committed at {}",
+        left.number,
+        commit.number
+    );
     assert_eq!(weight_of(&left.object, &stable.revision), 100);
-    assert_eq!(pin_target(&left.object, &base32(&canary.digest)), Some(stable.revision.clone()), "the same write moves the pinned sessions");
-    let done = watched.first("AgentRelease", left.number, "in RolledBack", |version| phase_of(&version.object) == Some("RolledBack"));
+    assert_eq!(
+        pin_target(&left.object, &base32(&canary.digest)),
+        Some(stable.revision.clone()),
+        "the same write moves the pinned sessions"
+    );
+    let done = watched
+        .first("AgentRelease", left.number, "in RolledBack", |version| phase_of(&version.object) == Some("RolledBack"));
     let scaled = watched.first("Deployment", had_weight.number, "of the canary at 0 pods", |version| {
         version.name == canary.revision && at(&version.object, "/spec/replicas") == &json!(0)
     });
@@ -96,7 +125,11 @@ async fn records_are_chained_and_replay(scene: &Scene) {
     assert_eq!((history.sequence, &history.head), (last.sequence, &last.hash));
     for record in &records {
         let replay = record::replay(record);
-        assert!(matches!(&replay, Replay::Same { message } if *message == record.message), "record {}: {replay:?}", record.sequence);
+        assert!(
+            matches!(&replay, Replay::Same { message } if *message == record.message),
+            "record {}: {replay:?}",
+            record.sequence
+        );
     }
     let stored = scene.kubectl(&["get", "decisionrecords", "-o", "json"]).ok();
     let answer = programs::rollpin_offline(&["replay", "-f", "-"], &stored);
@@ -120,7 +153,10 @@ async fn a_held_release_stays_held_whatever_is_applied() {
     scene.apply(&scene.manifest(BAD));
     pause(4.0).await;
     let after = scene.release().await;
-    assert_eq!(before.metadata.resource_version, after.metadata.resource_version, "the same manifest again must change nothing");
+    assert_eq!(
+        before.metadata.resource_version, after.metadata.resource_version,
+        "the same manifest again must change nothing"
+    );
 
     // Back to A: Healthy at once, no pod touched, the hold stays.
     let pods = scene.pods(&stable).await;
@@ -133,7 +169,8 @@ async fn a_held_release_stays_held_whatever_is_applied() {
     scene.apply(&scene.manifest("task_success=0.94,chars=100"));
     let fresh = scene.on_trial(&stable, 20).await;
     assert_ne!(fresh.behavior_digest, canary.behavior_digest);
-    let status = scene.wait("weight for the fresh canary", 40, |status| status.weight.is_some_and(|weight| weight > 0)).await;
+    let status =
+        scene.wait("weight for the fresh canary", 40, |status| status.weight.is_some_and(|weight| weight > 0)).await;
     assert_eq!(status.hold.iter().map(|hold| hold.digest.as_str()).collect::<Vec<_>>(), [canary.digest.as_str()]);
 
     // B again: the canary gives way, B is held and gets no traffic.
@@ -145,7 +182,8 @@ async fn a_held_release_stays_held_whatever_is_applied() {
     // Deleted and recreated: the hold still applies, and nothing serves.
     scene.kubectl(&["delete", "agentrelease", &scene.name, "--timeout=60s"]).ok();
     scene.apply(&scene.manifest(BAD));
-    let status = scene.wait("quarantined without a stable release", 40, |status| status.phase == Some(Phase::Failed)).await;
+    let status =
+        scene.wait("quarantined without a stable release", 40, |status| status.phase == Some(Phase::Failed)).await;
     assert_eq!(condition(&status, "Stalled").1, "Quarantined");
     let routes: kube::Api<AgentRelease> = scene.api();
     assert!(routes.get(&scene.name).await.unwrap().status.unwrap().serving.is_none());

@@ -1,7 +1,7 @@
 //! What cannot be seen never advances and never takes the blame: a missing signal, and no telemetry at all.
 
-use rollpin_crds::status::{Cause, Phase, State};
 use rollpin_crds::AgentReleaseStatus;
+use rollpin_crds::status::{Cause, Phase, State};
 use serde_json::json;
 
 use crate::support::manifest::{weight, with, with_env};
@@ -14,7 +14,11 @@ async fn a_missing_signal_reads_insufficient_and_ends_without_blame() {
     let said = scene.watched.all("AgentRelease");
     let insufficient = said.iter().any(|version| {
         let gates = crate::support::at(&version.object, "/status/gates").as_array().cloned().unwrap_or_default();
-        gates.iter().any(|gate| gate["name"] == "task_success" && gate["verdict"] == "Insufficient" && gate["message"].as_str().is_some_and(|text| text.contains("not reported by")))
+        gates.iter().any(|gate| {
+            gate["name"] == "task_success"
+                && gate["verdict"] == "Insufficient"
+                && gate["message"].as_str().is_some_and(|text| text.contains("not reported by"))
+        })
     });
     assert!(insufficient, "no status called task_success Insufficient for want of reports");
     ended_without_blame(&scene, &status).await;
@@ -26,7 +30,8 @@ async fn without_telemetry_nothing_advances_and_nothing_is_held() {
     let status = never_advances(&scene, "no-telemetry").await;
     assert!(status.hold.is_empty(), "{:?}", status.hold);
     assert_ne!(status.serving.map(|serving| serving.weight), Some(0));
-    let causes: Vec<Option<Cause>> = scene.watched.all("AgentRelease").iter().map(|version| cause(&version.object)).collect();
+    let causes: Vec<Option<Cause>> =
+        scene.watched.all("AgentRelease").iter().map(|version| cause(&version.object)).collect();
     assert!(!causes.contains(&Some(Cause::Regressed)), "silence is no regression: {causes:?}");
 }
 

@@ -1,7 +1,5 @@
 //! Only a release's own pods speak for it: telemetry from any other sender is counted as dropped, and moves nothing.
 
-use std::net::Ipv4Addr;
-
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::PostParams;
@@ -13,19 +11,21 @@ use serde_json::{Value, json};
 use crate::support::manifest::{weight, with};
 use crate::support::{Scene, agent_image, at, kubectl, operator_namespace, pause, programs};
 
-/// A pod in a namespace of its own that calls itself the canary, labels included, and reports nothing but failures.
-fn impostor(endpoint: &str, canary: &ReleaseRef) -> Pod {
-    let env = json!([
-        {"name": "REPLAY_MODEL", "value": "scripted:task_success=0,tool_error=1,schema_violation=1"},
-        {"name": "AGENT_CONTRACT_LEVEL", "value": "1"},
-        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": endpoint},
-        {"name": "OTEL_RESOURCE_ATTRIBUTES", "value": format!("service.version={}", canary.digest)},
-    ]);
+/// A pod in another namespace that wears every label of the canary's pods.
+fn impostor(canary: &ReleaseRef) -> Pod {
     serde_json::from_value(json!({
         "metadata": {"name": "impostor", "labels": {RELEASE_LABEL: base32(&canary.digest), "rollpin.dev/name": "support"}},
-        "spec": {"containers": [{"name": "agent", "image": agent_image(), "env": env, "ports": [{"containerPort": 8080}]}]},
+        "spec": {"containers": [{"name": "agent", "image": agent_image(), "env": [{"name": "AGENT_CONTRACT_LEVEL", "value": "0"}]}]},
     }))
     .unwrap()
+}
+
+/// A pod without any label.
+fn nobody() -> Pod {
+    let mut pod = impostor(&ReleaseRef::default());
+    pod.metadata.labels = None;
+    pod.metadata.name = Some("nobody".to_owned());
+    pod
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,72 +41,129 @@ async fn telemetry_of_anybody_else_is_counted_and_inert() {
     scene.wait("weight 50", 40, |status| status.weight == Some(50)).await;
     let endpoint = otlp_endpoint(&scene, &canary);
 
-    let before = dropped();
-    let pods: Api<Pod> = other.api();
-    pods.create(&PostParams::default(), &impostor(&endpoint, &canary)).await.unwrap();
-    let address = address(&pods).await;
-    let sessions = speak_through(&address);
-    let posted = post_without_identity(&endpoint, &canary);
+    let body = forged(&canary);
+    let url = format!("{}/v1/logs", by_address(&endpoint));
+    let before = strangers();
+    let from_node = post(&["curl"], &url, &body);
+    let between = strangers();
+    assert!(
+        between > before,
+        "telemetry of the node must be counted: answer {from_node}, {before} before and {between} after"
+    );
+    let from_nobody = post(&inside(&scene.api(), &nobody()).await, &url, &body);
+    let after = strangers();
+    assert!(
+        after > between,
+        "telemetry of a pod of no release must be counted: answer {from_nobody}, {between} before and {after} after"
+    );
+    let from_impostor = post(&inside(&other.api(), &impostor(&canary)).await, &url, &body);
+    assert!(
+        from_impostor.parse::<u16>().is_ok_and(|code| code >= 200),
+        "the receiver was not reached: {from_impostor:?}"
+    );
     pause(6.0).await;
-    assert!(dropped() > before, "spoofed signals must be counted: {before} before and {} after {sessions} sessions and answer {posted}", dropped());
 
     let status = scene.status().await;
-    let Some(State::Canary(still)) = &status.state else { panic!("spoofed evidence moved the release\n{}", scene.account(&status)) };
+    let Some(State::Canary(still)) = &status.state else {
+        panic!("spoofed evidence moved the release\n{}", scene.account(&status))
+    };
     assert_eq!(still.trial, canary);
     for gate in &status.gates {
         assert_eq!((gate.canary_bad, gate.stable_bad), (0, 0), "{gate:?}");
     }
-    assert!(status.gates.iter().any(|gate| gate.canary_sessions > 0), "the release's own pods are heard: {:?}", status.gates);
+    assert!(
+        status.gates.iter().any(|gate| gate.canary_sessions > 0),
+        "the release's own pods are heard: {:?}",
+        status.gates
+    );
 }
 
 /// Where the operator tells harnesses to send.
 fn otlp_endpoint(scene: &Scene, release: &ReleaseRef) -> String {
-    let deployment: Value = serde_json::from_str(&scene.kubectl(&["get", "deployment", &release.revision, "-o", "json"]).ok()).unwrap();
+    let deployment: Value =
+        serde_json::from_str(&scene.kubectl(&["get", "deployment", &release.revision, "-o", "json"]).ok()).unwrap();
     let env = at(&deployment, "/spec/template/spec/containers/0/env").as_array().cloned().unwrap_or_default();
-    let found = env.iter().find(|one| one["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT").expect("no endpoint was given to the harness");
+    let found = env
+        .iter()
+        .find(|one| one["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT")
+        .expect("no endpoint was given to the harness");
     found["value"].as_str().unwrap().to_owned()
 }
 
-async fn address(pods: &Api<Pod>) -> String {
+/// Starts a pod and gives the command that runs curl from its network, so that the receiver sees its address.
+async fn inside(pods: &Api<Pod>, pod: &Pod) -> Vec<String> {
+    let name = pod.metadata.name.clone().unwrap();
+    pods.create(&PostParams::default(), pod).await.unwrap();
     for _ in 0..100 {
-        let pod = pods.get("impostor").await.unwrap();
-        let running = pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
-        if let (true, Some(ip)) = (running, pod.status.and_then(|status| status.pod_ip)) {
-            ip.parse::<Ipv4Addr>().unwrap();
-            return ip;
+        let seen = pods.get(&name).await.unwrap();
+        let running = seen.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
+        if let (true, Some(process)) = (running, process_of(&seen.metadata.uid.unwrap())) {
+            // The operator learns of the pod by its watch.
+            pause(1.0).await;
+            return ["nsenter", "--target", &process, "--net", "curl"].map(str::to_owned).to_vec();
         }
         pause(0.2).await;
     }
-    panic!("the impostor did not start");
+    panic!("pod {name} did not start");
 }
 
-/// Sessions straight to the impostor, as if the gateway had assigned them.
-fn speak_through(address: &str) -> u32 {
-    let url = format!("http://{address}:8080/v1/turn");
-    let headers = ["-H", "content-type: application/json", "-H", "x-agent-assignment: weighted"];
-    for _ in 0..60 {
-        let mut command = std::process::Command::new("curl");
-        command.args(["-s", "-f", "--max-time", "5", "--retry", "3", "--retry-connrefused"]).args(headers).args(["-d", r#"{"text":"?"}"#, &url]);
-        programs::run(&mut command, "").ok();
-    }
-    60
+/// A process of a pod, by its cgroup.
+fn process_of(uid: &str) -> Option<String> {
+    let group = format!("/pod{uid}/");
+    std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).find_map(|entry| {
+        let groups = std::fs::read_to_string(entry.path().join("cgroup")).ok()?;
+        groups.contains(&group).then(|| entry.file_name().to_string_lossy().into_owned())
+    })
 }
 
-/// OTLP as JSON from the node itself, which is no pod at all.
-fn post_without_identity(endpoint: &str, canary: &ReleaseRef) -> String {
+/// Sends a body as JSON; gives the status code.
+fn post(program: &[impl AsRef<str>], url: &str, body: &Value) -> String {
+    let (first, rest) = program.split_first().unwrap();
+    let mut command = std::process::Command::new(first.as_ref());
+    command.args(rest.iter().map(AsRef::as_ref));
+    command.args([
+        "-s",
+        "--max-time",
+        "5",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-H",
+        "content-type: application/json",
+        "-d",
+        "@-",
+        url,
+    ]);
+    programs::run(&mut command, &body.to_string()).out
+}
+
+/// Fifty sessions of the canary, as OTLP, each judged a failure.
+fn forged(canary: &ReleaseRef) -> Value {
+    let now = (jiff::Timestamp::now().as_nanosecond()).to_string();
     let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
-    let start = |number: u32| {
+    let event = |name: &str, number: u32, more: &[Value]| {
         let conversation = text("gen_ai.conversation.id", &format!("forged-{number}"));
-        json!({"eventName": "rollpin.session.start", "attributes": [conversation, text("rollpin.assignment", "weighted")]})
+        let attributes = [&[conversation], more].concat();
+        json!({"eventName": name, "timeUnixNano": now, "attributes": attributes})
     };
-    let body = json!({"resourceLogs": [{
+    let records: Vec<Value> = (0..50)
+        .flat_map(|number| {
+            let judged = [
+                text("gen_ai.evaluation.name", "task_success"),
+                text("gen_ai.evaluation.score.label", "fail"),
+                json!({"key": "gen_ai.evaluation.score.value", "value": {"doubleValue": 0.0}}),
+            ];
+            [
+                event("rollpin.session.start", number, &[text("rollpin.assignment", "weighted")]),
+                event("gen_ai.evaluation.result", number, &judged),
+            ]
+        })
+        .collect();
+    json!({"resourceLogs": [{
         "resource": {"attributes": [text("service.version", &canary.digest)]},
-        "scopeLogs": [{"scope": {"name": "forged"}, "logRecords": (0..50).map(start).collect::<Vec<_>>()}],
-    }]});
-    let url = format!("{}/v1/logs", by_address(endpoint));
-    let mut command = std::process::Command::new("curl");
-    command.args(["-s", "--max-time", "5", "-o", "/dev/null", "-w", "%{http_code}", "-H", "content-type: application/json", "-d", &body.to_string(), &url]);
-    programs::run(&mut command, "").out
+        "scopeLogs": [{"scope": {"name": "forged"}, "logRecords": records}],
+    }]})
 }
 
 /// The node does not use the cluster's DNS: the Service's address instead of its name.
@@ -115,14 +172,16 @@ fn by_address(endpoint: &str) -> String {
     let (host, port) = rest.split_once(':').unwrap();
     let mut parts = host.split('.');
     let (service, namespace) = (parts.next().unwrap(), parts.next().unwrap_or_default());
-    let address = kubectl(&["--namespace", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}"]).ok();
+    let address =
+        kubectl(&["--namespace", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}"]).ok();
     format!("http://{address}:{port}")
 }
 
-/// Signals that the receiver dropped for want of an identity, from the operator's own metrics.
-fn dropped() -> f64 {
+/// Requests that the receiver dropped for want of an identity, from the operator's own metrics.
+fn strangers() -> f64 {
     let namespace = operator_namespace();
-    let pods: Value = serde_json::from_str(&kubectl(&["--namespace", &namespace, "get", "pods", "-o", "json"]).ok()).unwrap();
+    let pods: Value =
+        serde_json::from_str(&kubectl(&["--namespace", &namespace, "get", "pods", "-o", "json"]).ok()).unwrap();
     let addresses = at(&pods, "/items").as_array().cloned().unwrap_or_default();
     let mut sum = 0.0;
     for pod in addresses {
