@@ -229,11 +229,7 @@ pub struct Lint {
 #[derive(Debug, Args)]
 pub struct Replay {
     /// The `DecisionRecord` in the cluster.
-    #[arg(
-        value_name = "RECORD",
-        required_unless_present = "file",
-        conflicts_with = "file"
-    )]
+    #[arg(value_name = "RECORD", required_unless_present = "file", conflicts_with = "file")]
     pub name: Option<String>,
     /// A file with one or many `DecisionRecord`s, YAML or JSON; -: standard input. Needs no cluster.
     #[arg(short, long, value_name = "FILE")]
@@ -266,28 +262,18 @@ pub fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Cli, clap
 /// The command line's own definition.
 pub fn command(plugin: bool) -> clap::Command {
     let command = Cli::command();
-    if plugin {
-        command.name("kubectl rollpin").bin_name("kubectl rollpin")
-    } else {
-        command.bin_name("rollpin")
-    }
+    if plugin { command.name("kubectl rollpin").bin_name("kubectl rollpin") } else { command.bin_name("rollpin") }
 }
 
 fn is_plugin(program: &OsString) -> bool {
-    Path::new(program)
-        .file_stem()
-        .is_some_and(|stem| stem == "kubectl-rollpin")
+    Path::new(program).file_stem().is_some_and(|stem| stem == "kubectl-rollpin")
 }
 
 /// Prints help or a usage error.
 pub fn show(shown: &clap::Error) -> ExitCode {
     // Nobody to tell when even the terminal is gone.
     let _ = shown.print();
-    if shown.use_stderr() {
-        Exit::Usage.into()
-    } else {
-        Exit::Ok.into()
-    }
+    if shown.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
 }
 
 /// `90s`, `10m`, `1h30m`, or plain seconds.
@@ -316,31 +302,16 @@ mod tests {
 
     #[test]
     fn as_a_kubectl_plugin_the_help_names_kubectl() {
-        let help = parsed(&["/usr/local/bin/kubectl-rollpin", "promote", "--help"])
-            .unwrap_err()
-            .to_string();
+        let help = parsed(&["/usr/local/bin/kubectl-rollpin", "promote", "--help"]).unwrap_err().to_string();
         assert!(help.contains("Usage: kubectl rollpin promote"), "{help}");
-        let help = parsed(&["rollpin", "promote", "--help"])
-            .unwrap_err()
-            .to_string();
+        let help = parsed(&["rollpin", "promote", "--help"]).unwrap_err().to_string();
         assert!(help.contains("Usage: rollpin promote"), "{help}");
     }
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in [
-            ("0", 0),
-            ("30", 30),
-            ("90s", 90),
-            ("10m", 600),
-            ("1h30m", 5400),
-            ("2h", 7200),
-        ] {
-            assert_eq!(
-                duration(text),
-                Ok(std::time::Duration::from_secs(seconds)),
-                "{text}"
-            );
+        for (text, seconds) in [("0", 0), ("30", 30), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)] {
+            assert_eq!(duration(text), Ok(std::time::Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "soon", "-5s", "5 parsecs"] {
             assert!(duration(text).is_err(), "{text}");

@@ -34,26 +34,17 @@ pub async fn connect(global: &Global) -> Result<Cluster, Failure> {
     let mut config = config(global).await?;
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
-    let namespace = global
-        .namespace
-        .clone()
-        .unwrap_or_else(|| config.default_namespace.clone());
-    let client =
-        Client::try_from(config).map_err(|cause| Failure::Kubeconfig(cause_chain(&cause)))?;
+    let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|cause| Failure::Kubeconfig(cause_chain(&cause)))?;
     Ok(Cluster { client, namespace })
 }
 
 async fn config(global: &Global) -> Result<Config, Failure> {
-    let options = KubeConfigOptions {
-        context: global.context.clone(),
-        ..KubeConfigOptions::default()
-    };
+    let options = KubeConfigOptions { context: global.context.clone(), ..KubeConfigOptions::default() };
     let unreadable = |cause: &dyn std::error::Error| Failure::Kubeconfig(cause_chain(cause));
     if let Some(path) = &global.kubeconfig {
         let file = Kubeconfig::read_from(path).map_err(|cause| unreadable(&cause))?;
-        return Config::from_custom_kubeconfig(file, &options)
-            .await
-            .map_err(|cause| unreadable(&cause));
+        return Config::from_custom_kubeconfig(file, &options).await.map_err(|cause| unreadable(&cause));
     }
     match Config::from_kubeconfig(&options).await {
         Ok(config) => Ok(config),
@@ -79,10 +70,7 @@ impl Cluster {
 
     /// One release.
     pub async fn release(&self, name: &str) -> Result<AgentRelease, Failure> {
-        let action = format!(
-            "read agentrelease {name:?} in namespace {:?}",
-            self.namespace
-        );
+        let action = format!("read agentrelease {name:?} in namespace {:?}", self.namespace);
         match answer(&action, self.releases().get_opt(name)).await? {
             Some(release) => Ok(release),
             None => Err(self.missing(name).await),
@@ -91,11 +79,7 @@ impl Cluster {
 
     /// Not found: the object, or the kind?
     async fn missing(&self, name: &str) -> Failure {
-        let known = tokio::time::timeout(
-            ANSWER,
-            self.releases().list(&ListParams::default().limit(1)),
-        )
-        .await;
+        let known = tokio::time::timeout(ANSWER, self.releases().list(&ListParams::default().limit(1))).await;
         if let Ok(Err(kube::Error::Api(status))) = known
             && status.code == 404
         {
@@ -130,27 +114,19 @@ impl Cluster {
     pub async fn whoami(&self) -> Result<String, Failure> {
         use k8s_openapi::api::authentication::v1::SelfSubjectReview;
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
-        let review = answer(
-            "ask who you are",
-            reviews.create(&PostParams::default(), &SelfSubjectReview::default()),
-        )
-        .await?;
-        let user = review
-            .status
-            .and_then(|status| status.user_info)
-            .and_then(|info| info.username);
+        let review =
+            answer("ask who you are", reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
+        let user = review.status.and_then(|status| status.user_info).and_then(|info| info.username);
         user.filter(|user| !user.is_empty()).ok_or_else(|| Failure::Forbidden {
             action: "act without a name".to_owned(),
-            message: "the API server does not say who you are, and a command is carried out in somebody's name".to_owned(),
+            message: "the API server does not say who you are, and a command is carried out in somebody's name"
+                .to_owned(),
         })
     }
 }
 
 /// Waits for one answer, but not for ever.
-pub async fn answer<T>(
-    action: &str,
-    request: impl Future<Output = kube::Result<T>>,
-) -> Result<T, Failure> {
+pub async fn answer<T>(action: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
     match tokio::time::timeout(ANSWER, request).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(cause)) => Err(explain(action, &cause)),
@@ -165,10 +141,7 @@ pub async fn answer<T>(
 pub fn explain(action: &str, cause: &kube::Error) -> Failure {
     match cause {
         kube::Error::Api(status) => by_status(action, status),
-        other => Failure::Unreachable {
-            action: action.to_owned(),
-            cause: cause_chain(other),
-        },
+        other => Failure::Unreachable { action: action.to_owned(), cause: cause_chain(other) },
     }
 }
 
@@ -180,22 +153,14 @@ pub fn by_status(action: &str, status: &kube::core::Status) -> Failure {
             action: action.to_owned(),
             cause: format!("the API server does not accept the credentials ({message})"),
         },
-        403 => Failure::Forbidden {
-            action: action.to_owned(),
-            message,
-        },
+        403 => Failure::Forbidden { action: action.to_owned(), message },
         404 => Failure::NotInstalled("the kinds of rollpin.dev/v1alpha1"),
-        409 => Failure::Precondition(format!(
-            "somebody else moved first: {message}; look again and repeat"
-        )),
+        409 => Failure::Precondition(format!("somebody else moved first: {message}; look again and repeat")),
         429 | 500..=599 => Failure::Unreachable {
             action: action.to_owned(),
             cause: format!("the API server answers {}: {message}", status.code),
         },
-        _ => Failure::Refused {
-            action: action.to_owned(),
-            message,
-        },
+        _ => Failure::Refused { action: action.to_owned(), message },
     }
 }
 
@@ -232,9 +197,7 @@ pub async fn until<K, T>(
 where
     K: kube::Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    let mut changes = watcher::watch_object(api.clone(), name)
-        .default_backoff()
-        .boxed();
+    let mut changes = watcher::watch_object(api.clone(), name).default_backoff().boxed();
     let end = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
     let mut text = format!("reading {name}");
     loop {
@@ -267,15 +230,12 @@ pub fn watch_problem(action: &str, cause: &watcher::Error) -> Result<(), Failure
         | watcher::Error::WatchStartFailed(cause)
         | watcher::Error::WatchFailed(cause) => explain(action, cause),
         watcher::Error::WatchError(status) => by_status(action, status),
-        watcher::Error::NoResourceVersion => Failure::Unreachable {
-            action: action.to_owned(),
-            cause: cause.to_string(),
-        },
+        watcher::Error::NoResourceVersion => {
+            Failure::Unreachable { action: action.to_owned(), cause: cause.to_string() }
+        }
     };
     match failure {
-        Failure::Forbidden { .. } | Failure::NotInstalled(_) | Failure::Refused { .. } => {
-            Err(failure)
-        }
+        Failure::Forbidden { .. } | Failure::NotInstalled(_) | Failure::Refused { .. } => Err(failure),
         // An expired watch is ordinary: the watcher lists again.
         other if matches!(cause, watcher::Error::WatchError(status) if status.code == 410) => {
             drop(other);

@@ -25,10 +25,7 @@ mod tests {
 
     #[test]
     fn the_published_vector_has_its_published_base32() {
-        assert_eq!(
-            base32(DIGEST),
-            "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq"
-        );
+        assert_eq!(base32(DIGEST), "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq");
         assert_eq!(short(DIGEST), "dzpozs");
     }
 

@@ -71,9 +71,7 @@ pub enum Failure {
         hint: String,
     },
     /// The operator's kinds are not installed.
-    #[error(
-        "this cluster does not know {0}: install the chart rollpin-crds, or choose another cluster with --context"
-    )]
+    #[error("this cluster does not know {0}: install the chart rollpin-crds, or choose another cluster with --context")]
     NotInstalled(&'static str),
     /// The release is not in the state that the command needs.
     #[error("{0}")]

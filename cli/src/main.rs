@@ -50,10 +50,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
 fn online(cli: &Cli, verb: &Verb) -> Result<Exit, Failure> {
     // Fails only when a provider is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
         tokio::select! {
             done = Box::pin(dispatch(cli, verb)) => done,

@@ -65,13 +65,7 @@ impl Manifest {
         let maps = self.config_maps.iter().filter(same);
         maps.flat_map(|map| {
             map.data.iter().map(|(key, text)| {
-                (
-                    (map.name.clone(), key.clone()),
-                    Content {
-                        text: Some(text.clone()),
-                        immutable: map.immutable,
-                    },
-                )
+                ((map.name.clone(), key.clone()), Content { text: Some(text.clone()), immutable: map.immutable })
             })
         })
         .collect()
@@ -86,18 +80,12 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
     } else {
         std::fs::read(path).map(|read| bytes = read)
     };
-    read.map_err(|cause| Failure::ReadFile {
-        path: shown(path),
-        cause: cause.to_string(),
-    })?;
+    read.map_err(|cause| Failure::ReadFile { path: shown(path), cause: cause.to_string() })?;
     let text = String::from_utf8(bytes).map_err(|cause| Failure::ReadFile {
         path: shown(path),
         cause: format!("not UTF-8 at byte {}", cause.utf8_error().valid_up_to()),
     })?;
-    Ok(text
-        .strip_prefix('\u{feff}')
-        .map(str::to_owned)
-        .unwrap_or(text))
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -106,20 +94,14 @@ fn is_stdin(path: &Path) -> bool {
 
 /// The name of a file in messages.
 pub fn shown(path: &Path) -> String {
-    if is_stdin(path) {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    }
+    if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// Reads a manifest. What is wrong with its content is in `findings`.
 pub fn read(text: &str) -> Manifest {
     let mut manifest = Manifest::default();
     match yaml::read(text) {
-        Ok(documents) => documents
-            .into_iter()
-            .for_each(|document| take(&mut manifest, document)),
+        Ok(documents) => documents.into_iter().for_each(|document| take(&mut manifest, document)),
         Err(finding) => manifest.findings.push(finding),
     }
     manifest.findings.sort_by_key(|finding| finding.place);
@@ -128,11 +110,7 @@ pub fn read(text: &str) -> Manifest {
 
 fn take(manifest: &mut Manifest, document: Document) {
     let kind = document.root.text("kind").unwrap_or_default().to_owned();
-    let group = document
-        .root
-        .text("apiVersion")
-        .unwrap_or_default()
-        .to_owned();
+    let group = document.root.text("apiVersion").unwrap_or_default().to_owned();
     match (group.as_str(), kind.as_str()) {
         ("rollpin.dev/v1alpha1", "AgentRelease") => take_agent(manifest, document),
         ("v1", "List") => take_list(manifest, document),
@@ -140,7 +118,8 @@ fn take(manifest: &mut Manifest, document: Document) {
         ("", "") if document.root.text("kind").is_none() => manifest.findings.push(Finding {
             place: document.root.place,
             field: "kind".to_owned(),
-            message: "missing: a manifest begins with apiVersion: rollpin.dev/v1alpha1 and kind: AgentRelease".to_owned(),
+            message: "missing: a manifest begins with apiVersion: rollpin.dev/v1alpha1 and kind: AgentRelease"
+                .to_owned(),
         }),
         (group, _) if group.starts_with("rollpin.dev/") => take_other(manifest, document, group, &kind),
         (_, "AgentRelease") => manifest.findings.push(Finding {
@@ -154,19 +133,9 @@ fn take(manifest: &mut Manifest, document: Document) {
 
 fn take_list(manifest: &mut Manifest, document: Document) {
     manifest.findings.extend(document.findings);
-    if let Some(Node {
-        kind: yaml::Kind::List(items),
-        ..
-    }) = document.root.get("items")
-    {
+    if let Some(Node { kind: yaml::Kind::List(items), .. }) = document.root.get("items") {
         for item in items {
-            take(
-                manifest,
-                Document {
-                    root: item.clone(),
-                    findings: vec![],
-                },
-            );
+            take(manifest, Document { root: item.clone(), findings: vec![] });
         }
     }
 }
@@ -176,29 +145,16 @@ fn take_agent(manifest: &mut Manifest, document: Document) {
     if let Some(schema) = schema::of_kind("AgentRelease") {
         let more = schema::check(&root, &schema);
         // A trapped word has its remark already; its type does not matter any more.
-        let new: Vec<Finding> = more
-            .into_iter()
-            .filter(|one| findings.iter().all(|have| have.place != one.place))
-            .collect();
+        let new: Vec<Finding> =
+            more.into_iter().filter(|one| findings.iter().all(|have| have.place != one.place)).collect();
         findings.extend(new);
     }
-    if root
-        .get("metadata")
-        .and_then(|metadata| metadata.text("name"))
-        .is_none()
-    {
-        findings.push(Finding {
-            place: root.place,
-            field: "metadata.name".to_owned(),
-            message: "missing".to_owned(),
-        });
+    if root.get("metadata").and_then(|metadata| metadata.text("name")).is_none() {
+        findings.push(Finding { place: root.place, field: "metadata.name".to_owned(), message: "missing".to_owned() });
     }
     if findings.is_empty() {
         match typed(&root) {
-            Ok(release) => manifest.agents.push(Agent {
-                release,
-                node: root,
-            }),
+            Ok(release) => manifest.agents.push(Agent { release, node: root }),
             Err(finding) => findings.push(finding),
         }
     }
@@ -223,27 +179,13 @@ fn take_config_map(manifest: &mut Manifest, document: Document) {
     let Document { root, findings } = document;
     manifest.findings.extend(findings);
     let value = root.to_json();
-    let text = |path: &str| {
-        value
-            .pointer(path)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    let data = value
-        .get("data")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let data = value.get("data").and_then(Value::as_object).into_iter().flatten();
     manifest.config_maps.push(ConfigMap {
         namespace: text("/metadata/namespace"),
         name: text("/metadata/name").unwrap_or_default(),
-        immutable: value
-            .get("immutable")
-            .and_then(Value::as_bool)
-            .unwrap_or(false),
-        data: data
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-            .collect(),
+        immutable: value.get("immutable").and_then(Value::as_bool).unwrap_or(false),
+        data: data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
     });
 }
 
@@ -263,11 +205,7 @@ fn take_other(manifest: &mut Manifest, document: Document, group: &str, kind: &s
 pub fn lines(path: &Path, findings: &[Finding]) -> String {
     let file = shown(path);
     let line = |finding: &Finding| {
-        let field = if finding.field.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", finding.field)
-        };
+        let field = if finding.field.is_empty() { String::new() } else { format!("{}: ", finding.field) };
         format!("{file}:{}: {field}{}", finding.place, finding.message)
     };
     findings.iter().map(line).collect::<Vec<_>>().join("\n")

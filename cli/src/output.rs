@@ -31,12 +31,10 @@ pub fn styled(style: Style, text: &str) -> String {
 /// Writes text and a line feed to standard output, at once.
 pub fn say(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
-    writeln!(out, "{}", text.trim_end_matches('\n'))
-        .and_then(|()| out.flush())
-        .map_err(|cause| match cause.kind() {
-            ErrorKind::BrokenPipe => Failure::OutputClosed,
-            _ => Failure::Print(cause.to_string()),
-        })
+    writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()).map_err(|cause| match cause.kind() {
+        ErrorKind::BrokenPipe => Failure::OutputClosed,
+        _ => Failure::Print(cause.to_string()),
+    })
 }
 
 /// Writes an error to standard error.
@@ -52,11 +50,8 @@ pub fn remark(text: &str) {
 /// Prints a value as JSON or YAML; `Ok(false)` when the form is neither.
 pub fn say_value<T: Serialize>(form: Option<Form>, value: &T) -> Result<bool, Failure> {
     let text = match form {
-        Some(Form::Json) => serde_json::to_string_pretty(value)
-            .map_err(|cause| Failure::Print(cause.to_string()))?,
-        Some(Form::Yaml) => {
-            serde_yaml::to_string(value).map_err(|cause| Failure::Print(cause.to_string()))?
-        }
+        Some(Form::Json) => serde_json::to_string_pretty(value).map_err(|cause| Failure::Print(cause.to_string()))?,
+        Some(Form::Yaml) => serde_yaml::to_string(value).map_err(|cause| Failure::Print(cause.to_string()))?,
         Some(Form::Wide | Form::Name) | None => return Ok(false),
     };
     say(&text)?;
@@ -77,10 +72,7 @@ pub fn table<S: AsRef<str>>(heading: &[&str], rows: &[Vec<S>]) -> String {
         column.set_padding((0, 3));
         column.set_cell_alignment(CellAlignment::Left);
     }
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect();
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }
 
@@ -101,11 +93,7 @@ pub fn age(since: Timestamp, now: Timestamp) -> String {
 
 /// A count with its noun.
 pub fn count(number: i64, noun: &str) -> String {
-    if number == 1 {
-        format!("{number} {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
+    if number == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]
@@ -134,10 +122,7 @@ mod tests {
 
     #[test]
     fn columns_are_padded_and_lines_have_no_trailing_blanks() {
-        let text = table(
-            &["NAME", "PHASE"],
-            &[vec!["support", "Healthy"], vec!["é", "x"]],
-        );
+        let text = table(&["NAME", "PHASE"], &[vec!["support", "Healthy"], vec!["é", "x"]]);
         assert_eq!(text, "NAME      PHASE\nsupport   Healthy\né         x");
     }
 }

@@ -30,12 +30,7 @@ struct State {
 impl Progress {
     /// Begins to wait.
     pub fn new(quiet: bool) -> Self {
-        Self {
-            quiet,
-            terminal: std::io::stderr().is_terminal(),
-            began: Instant::now(),
-            state: RefCell::default(),
-        }
+        Self { quiet, terminal: std::io::stderr().is_terminal(), began: Instant::now(), state: RefCell::default() }
     }
 
     /// Says what is being waited for; call it at least once a second.

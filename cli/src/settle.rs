@@ -17,18 +17,11 @@ pub enum Standing {
 /// Judges a release. `baked`: a bake is not the end.
 pub fn standing(release: &AgentRelease, baked: bool) -> Standing {
     let Some(status) = &release.status else {
-        return Standing::Waiting(
-            "the operator has not looked at it yet; is it installed and running?".to_owned(),
-        );
+        return Standing::Waiting("the operator has not looked at it yet; is it installed and running?".to_owned());
     };
     let generation = release.metadata.generation.unwrap_or_default();
-    if status
-        .observed_generation
-        .is_none_or(|seen| seen < generation)
-    {
-        return Standing::Waiting(format!(
-            "the operator has not seen generation {generation} yet"
-        ));
+    if status.observed_generation.is_none_or(|seen| seen < generation) {
+        return Standing::Waiting(format!("the operator has not seen generation {generation} yet"));
     }
     let text = sentence(status);
     if invalid(status) {
@@ -40,25 +33,16 @@ pub fn standing(release: &AgentRelease, baked: bool) -> Standing {
         Some(Phase::RolledBack) => Standing::Settled(how_it_ended(status), text),
         Some(Phase::Failed) => Standing::Settled(Exit::Failed, text),
         Some(Phase::Paused) if inconclusive(status) => Standing::Settled(Exit::Inconclusive, text),
-        Some(
-            Phase::Baking
-            | Phase::Progressing
-            | Phase::Paused
-            | Phase::RollingBack
-            | Phase::Pending,
-        )
-        | None => Standing::Waiting(text),
+        Some(Phase::Baking | Phase::Progressing | Phase::Paused | Phase::RollingBack | Phase::Pending) | None => {
+            Standing::Waiting(text)
+        }
     }
 }
 
 /// Phase and message as one line.
 pub fn sentence(status: &AgentReleaseStatus) -> String {
     let phase = status.phase.map_or("Pending", phase_word);
-    match status
-        .message
-        .as_deref()
-        .filter(|message| !message.is_empty())
-    {
+    match status.message.as_deref().filter(|message| !message.is_empty()) {
         Some(message) => format!("{phase}: {message}"),
         None => phase.to_owned(),
     }
@@ -88,9 +72,7 @@ fn how_it_ended(status: &AgentReleaseStatus) -> Exit {
     match cause {
         Some(Cause::NotEnoughEvidence) => Exit::Inconclusive,
         Some(Cause::Infrastructure) => Exit::Failed,
-        Some(Cause::Regressed | Cause::Alert | Cause::Person | Cause::Superseded) | None => {
-            Exit::RolledBack
-        }
+        Some(Cause::Regressed | Cause::Alert | Cause::Person | Cause::Superseded) | None => Exit::RolledBack,
     }
 }
 
@@ -98,18 +80,12 @@ fn inconclusive(status: &AgentReleaseStatus) -> bool {
     let Some(State::Canary(canary)) = &status.state else {
         return false;
     };
-    canary
-        .paused
-        .as_ref()
-        .is_some_and(|paused| paused.reason == PauseReason::Inconclusive)
+    canary.paused.as_ref().is_some_and(|paused| paused.reason == PauseReason::Inconclusive)
 }
 
 /// A spec that cannot be carried out never becomes ready by itself, whatever still serves.
 fn invalid(status: &AgentReleaseStatus) -> bool {
-    status
-        .desired
-        .as_ref()
-        .is_some_and(|desired| desired.state == "Invalid")
+    status.desired.as_ref().is_some_and(|desired| desired.state == "Invalid")
 }
 
 #[cfg(test)]
@@ -154,12 +130,7 @@ mod tests {
 
     #[test]
     fn what_goes_on_is_waited_for() {
-        for phase in [
-            Phase::Pending,
-            Phase::Progressing,
-            Phase::Paused,
-            Phase::RollingBack,
-        ] {
+        for phase in [Phase::Pending, Phase::Progressing, Phase::Paused, Phase::RollingBack] {
             assert_eq!(exit(&with(phase, |_| {})), None, "{phase:?}");
         }
     }
@@ -167,22 +138,13 @@ mod tests {
     #[test]
     fn a_healthy_agent_with_an_invalid_spec_is_not_a_success() {
         assert_eq!(
-            exit(&with(Phase::Healthy, |status| status
-                .desired
-                .as_mut()
-                .unwrap()
-                .state =
-                "Invalid".to_owned())),
+            exit(&with(Phase::Healthy, |status| status.desired.as_mut().unwrap().state = "Invalid".to_owned())),
             Some(1)
         );
     }
 
     #[test]
     fn a_status_of_an_older_generation_says_nothing() {
-        assert_eq!(
-            exit(&with(Phase::Healthy, |status| status.observed_generation =
-                Some(1))),
-            None
-        );
+        assert_eq!(exit(&with(Phase::Healthy, |status| status.observed_generation = Some(1))), None);
     }
 }

@@ -57,11 +57,7 @@ impl Args {
             .clone()
             .or_else(|| self.pod_name.clone())
             .unwrap_or_else(|| std::env::var("HOSTNAME").unwrap_or_else(|_| "rollpin".to_owned()));
-        format!(
-            "{base}_{:x}_{}",
-            jiff::Timestamp::now().as_millisecond(),
-            std::process::id()
-        )
+        format!("{base}_{:x}_{}", jiff::Timestamp::now().as_millisecond(), std::process::id())
     }
 
     /// What to watch: `None` for the whole cluster, else one scope per namespace.
@@ -83,14 +79,8 @@ mod tests {
 
     #[test]
     fn no_namespaces_means_all_of_them() {
-        assert_eq!(
-            Args::parse_from(["rollpin-controller"]).scopes(),
-            vec![None]
-        );
-        assert_eq!(
-            Args::parse_from(["rollpin-controller", "--watch-namespaces", ""]).scopes(),
-            vec![None]
-        );
+        assert_eq!(Args::parse_from(["rollpin-controller"]).scopes(), vec![None]);
+        assert_eq!(Args::parse_from(["rollpin-controller", "--watch-namespaces", ""]).scopes(), vec![None]);
         assert_eq!(
             Args::parse_from(["rollpin-controller", "--watch-namespaces", "a,b"]).scopes(),
             vec![Some("a".to_owned()), Some("b".to_owned())]

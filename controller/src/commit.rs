@@ -39,18 +39,10 @@ pub async fn commit(
 ) -> Result<Committed, Error> {
     let before = release.status.clone().unwrap_or_default();
     if decision.status == before {
-        return Ok(Committed {
-            status: before,
-            wrote: false,
-            later: None,
-        });
+        return Ok(Committed { status: before, wrote: false, later: None });
     }
     if let Some(wait) = wait_for_texts(decision, memory) {
-        return Ok(Committed {
-            status: before,
-            wrote: false,
-            later: Some(wait),
-        });
+        return Ok(Committed { status: before, wrote: false, later: Some(wait) });
     }
     if let Some(record) = &before.pending_record {
         write_record(ctx, &scene.agent, record, memory).await?;
@@ -59,15 +51,9 @@ pub async fn commit(
         store_cited(ctx, scene, memory).await?;
     }
     let written = write(ctx, release, decision.status.clone()).await?;
-    memory
-        .written
-        .clone_from(&written.metadata.resource_version);
+    memory.written.clone_from(&written.metadata.resource_version);
     memory.texts_at = Some(Instant::now());
-    Ok(Committed {
-        status: written.status.unwrap_or_default(),
-        wrote: true,
-        later: None,
-    })
+    Ok(Committed { status: written.status.unwrap_or_default(), wrote: true, later: None })
 }
 
 /// How long words must still wait. An edge never does.
@@ -78,21 +64,11 @@ fn wait_for_texts(decision: &Decision, memory: &Memory) -> Option<Duration> {
     TEXTS_EVERY.checked_sub(memory.texts_at?.elapsed())
 }
 
-async fn write(
-    ctx: &Context,
-    release: &AgentRelease,
-    status: AgentReleaseStatus,
-) -> Result<AgentRelease, Error> {
+async fn write(ctx: &Context, release: &AgentRelease, status: AgentReleaseStatus) -> Result<AgentRelease, Error> {
     let agent = Agent::of(release);
     let object = format!("status of AgentRelease {}/{}", agent.namespace, agent.name);
-    let next = AgentRelease {
-        status: Some(status),
-        ..release.clone()
-    };
-    let written = ctx
-        .api::<AgentRelease>(&agent)
-        .replace_status(&agent.name, &PostParams::default(), &next)
-        .await;
+    let next = AgentRelease { status: Some(status), ..release.clone() };
+    let written = ctx.api::<AgentRelease>(&agent).replace_status(&agent.name, &PostParams::default(), &next).await;
     written.map_err(|cause| Error::api("write", object, cause))
 }
 
@@ -107,23 +83,16 @@ pub async fn write_record(
         return Ok(());
     }
     let object = || format!("DecisionRecord {}/{}", agent.namespace, record.name);
-    let spec: DecisionRecordSpec =
-        serde_json::from_str(&record.spec).map_err(|cause| Error::Malformed {
-            object: object(),
-            why: cause.to_string(),
-        })?;
+    let spec: DecisionRecordSpec = serde_json::from_str(&record.spec)
+        .map_err(|cause| Error::Malformed { object: object(), why: cause.to_string() })?;
     let api = ctx.api::<DecisionRecord>(agent);
     let mut wanted = DecisionRecord::new(&record.name, spec);
     wanted.metadata.labels = Some([(NAME_LABEL.to_owned(), agent.name.clone())].into());
-    wanted.metadata.owner_references =
-        serde_json::from_value(serde_json::json!([agent.owner()])).ok();
+    wanted.metadata.owner_references = serde_json::from_value(serde_json::json!([agent.owner()])).ok();
     match api.create(&PostParams::default(), &wanted).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
-            let there = api
-                .get(&record.name)
-                .await
-                .map_err(|cause| Error::api("read", object(), cause))?;
+            let there = api.get(&record.name).await.map_err(|cause| Error::api("read", object(), cause))?;
             if there.spec.hash != wanted.spec.hash {
                 return Err(Error::Malformed {
                     object: object(),

@@ -103,10 +103,7 @@ impl Memories {
         let slot = self.slot(agent);
         let mut memory = slot.lock_owned().await;
         if memory.uid != agent.uid {
-            *memory = Memory {
-                uid: agent.uid.clone(),
-                ..Memory::default()
-            };
+            *memory = Memory { uid: agent.uid.clone(), ..Memory::default() };
         }
         memory
     }
@@ -129,11 +126,7 @@ impl Memories {
 
     fn slot(&self, agent: &Agent) -> Arc<tokio::sync::Mutex<Memory>> {
         let mut by_name = self.lock();
-        Arc::clone(
-            by_name
-                .entry((agent.namespace.clone(), agent.name.clone()))
-                .or_default(),
-        )
+        Arc::clone(by_name.entry((agent.namespace.clone(), agent.name.clone())).or_default())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, ByName> {

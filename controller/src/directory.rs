@@ -28,28 +28,19 @@ pub struct Pods {
 impl Pods {
     /// The release of the pod with this address.
     pub fn release_of(&self, address: IpAddr) -> Option<Speaker> {
-        self.by_address
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&address)
-            .map(|(_, speaker)| speaker.clone())
+        self.by_address.read().unwrap_or_else(PoisonError::into_inner).get(&address).map(|(_, speaker)| speaker.clone())
     }
 
     /// Follows the watch of pods. After a new list, pods that are no longer in it are gone.
     pub fn follow(&self, event: &Event<Pod>, pods: &Store<Pod>) {
-        let mut by_address = self
-            .by_address
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = self.by_address.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Apply(pod) | Event::InitApply(pod) => note(&mut by_address, pod),
             Event::Delete(pod) => drop_pod(&mut by_address, &pod.uid().unwrap_or_default()),
             Event::Init => {}
             Event::InitDone => {
                 by_address.clear();
-                pods.state()
-                    .iter()
-                    .for_each(|pod| note(&mut by_address, pod));
+                pods.state().iter().for_each(|pod| note(&mut by_address, pod));
             }
         }
     }
@@ -57,12 +48,7 @@ impl Pods {
 
 fn note(by_address: &mut HashMap<IpAddr, (String, Speaker)>, pod: &Pod) {
     let uid = pod.uid().unwrap_or_default();
-    let over = matches!(
-        pod.status
-            .as_ref()
-            .and_then(|status| status.phase.as_deref()),
-        Some("Succeeded" | "Failed")
-    );
+    let over = matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
     // A pod on the host's network shares its address with others: nobody can be told by it.
     let shared = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
     let addresses = addresses(pod);
@@ -84,12 +70,7 @@ fn addresses(pod: &Pod) -> Vec<IpAddr> {
     let Some(status) = &pod.status else {
         return vec![];
     };
-    let all = status
-        .pod_ips
-        .iter()
-        .flatten()
-        .map(|one| one.ip.as_str())
-        .chain(status.pod_ip.as_deref());
+    let all = status.pod_ips.iter().flatten().map(|one| one.ip.as_str()).chain(status.pod_ip.as_deref());
     all.filter_map(|address| address.parse().ok()).collect()
 }
 
@@ -115,22 +96,17 @@ pub async fn keep_tokens(client: Client, namespace: String, directory: Arc<Direc
 }
 
 async fn tokens(client: &Client, namespace: &str) -> Result<Vec<Listed>, kube::Error> {
-    let sources = Api::<MetricSource>::all(client.clone())
-        .list(&ListParams::default())
-        .await?;
+    let sources = Api::<MetricSource>::all(client.clone()).list(&ListParams::default()).await?;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut listed = vec![];
     for source in sources {
         for name in source.spec.otlp.iter().flat_map(|otlp| &otlp.token_secrets) {
-            let token = secrets
-                .get_opt(name)
-                .await?
-                .and_then(|secret| secret.data?.get("token").cloned());
+            let token = secrets.get_opt(name).await?.and_then(|secret| secret.data?.get("token").cloned());
             let token = token.and_then(|token| String::from_utf8(token.0).ok());
-            listed.extend(token.map(|token| Listed {
-                token: token.trim().to_owned(),
-                namespaces: source.spec.namespaces.clone(),
-            }));
+            listed.extend(
+                token
+                    .map(|token| Listed { token: token.trim().to_owned(), namespaces: source.spec.namespaces.clone() }),
+            );
         }
     }
     Ok(listed)
@@ -155,10 +131,7 @@ mod tests {
         let (pods, store) = (Pods::default(), kube::runtime::reflector::store::<Pod>().0);
         let address = "10.0.0.7".parse().unwrap();
         pods.follow(&Event::Apply(pod("one", "10.0.0.7", "Running")), &store);
-        assert_eq!(
-            pods.release_of(address).map(|speaker| speaker.digest),
-            Some("abc".to_owned())
-        );
+        assert_eq!(pods.release_of(address).map(|speaker| speaker.digest), Some("abc".to_owned()));
         pods.follow(&Event::Apply(pod("one", "10.0.0.7", "Failed")), &store);
         assert_eq!(pods.release_of(address), None);
     }

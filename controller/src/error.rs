@@ -67,14 +67,8 @@ impl Error {
     /// A failed call; a lost race is told apart.
     pub fn api(verb: &'static str, object: impl Into<String>, cause: kube::Error) -> Self {
         match &cause {
-            kube::Error::Api(status) if status.is_conflict() => Self::Conflict {
-                object: object.into(),
-            },
-            _ => Self::Api {
-                verb,
-                object: object.into(),
-                cause: Box::new(cause),
-            },
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict { object: object.into() },
+            _ => Self::Api { verb, object: object.into(), cause: Box::new(cause) },
         }
     }
 
@@ -105,12 +99,7 @@ impl Error {
 
 /// Seconds to wait after the given number of failures in a row: 1, 2, 4 ... 60.
 pub fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(
-        1_u64
-            .checked_shl(failures.saturating_sub(1))
-            .unwrap_or(60)
-            .min(60),
-    )
+    Duration::from_secs(1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(60).min(60))
 }
 
 /// The words of an error and of its causes, in one line.
@@ -134,9 +123,6 @@ mod tests {
 
     #[test]
     fn a_failure_that_lasts_is_tried_once_a_minute() {
-        assert_eq!(
-            [1, 2, 3, 7, 100].map(|failures| backoff(failures).as_secs()),
-            [1, 2, 4, 60, 60]
-        );
+        assert_eq!([1, 2, 3, 7, 100].map(|failures| backoff(failures).as_secs()), [1, 2, 4, 60, 60]);
     }
 }

@@ -60,18 +60,14 @@ impl EvidenceLink {
 
     async fn begin(&self, ctx: &Context, agent: &Agent, canary: &Canary) -> Result<(), Error> {
         let key = key(agent);
-        if self
-            .hub
-            .is_gathering(&key, &canary.trial.digest, &canary.live.digest)
-        {
+        if self.hub.is_gathering(&key, &canary.trial.digest, &canary.live.digest) {
             return Ok(());
         }
         let stored = stored(ctx, agent, &canary.ledger).await?;
-        let policy: Policy =
-            serde_json::from_str(&canary.policy).map_err(|cause| Error::Malformed {
-                object: format!("frozen policy of AgentRelease {key}"),
-                why: cause.to_string(),
-            })?;
+        let policy: Policy = serde_json::from_str(&canary.policy).map_err(|cause| Error::Malformed {
+            object: format!("frozen policy of AgentRelease {key}"),
+            why: cause.to_string(),
+        })?;
         let trial = Trial {
             policy: &policy,
             canary: &canary.trial.digest,
@@ -87,22 +83,18 @@ impl EvidenceLink {
     pub fn in_force(&self, agent: &Agent, status: &AgentReleaseStatus) {
         if let Some(State::Canary(canary)) = &status.state {
             let step = usize::try_from(canary.step).unwrap_or_default();
-            self.hub
-                .set_weight(&key(agent), step, canary.weight, now_millis());
+            self.hub.set_weight(&key(agent), step, canary.weight, now_millis());
         }
     }
 
     /// What is known of an attempt, and of stable before one.
-    pub fn look(
-        &self,
-        agent: &Agent,
-        status: &AgentReleaseStatus,
-    ) -> (Option<Evidence>, BaselineSeen) {
+    pub fn look(&self, agent: &Agent, status: &AgentReleaseStatus) -> (Option<Evidence>, BaselineSeen) {
         let (key, now) = (key(agent), now_millis());
         match &status.state {
             Some(State::Canary(_)) => (self.hub.snapshot(&key, now), self.hub.baseline(&key, now)),
-            Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_))
-            | None => (None, self.hub.baseline(&key, now)),
+            Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_)) | None => {
+                (None, self.hub.baseline(&key, now))
+            }
         }
     }
 
@@ -124,13 +116,8 @@ fn key(agent: &Agent) -> String {
 /// What the ledger of an attempt holds; damaged evidence counts as none, which costs time and never a wrong verdict.
 async fn stored(ctx: &Context, agent: &Agent, ledger: &str) -> Result<Option<Evidence>, Error> {
     let found = ctx.api::<EvidenceLedger>(agent).get_opt(ledger).await;
-    let found = found.map_err(|cause| {
-        Error::api(
-            "read",
-            format!("EvidenceLedger {}/{ledger}", agent.namespace),
-            cause,
-        )
-    })?;
+    let found =
+        found.map_err(|cause| Error::api("read", format!("EvidenceLedger {}/{ledger}", agent.namespace), cause))?;
     let Some(status) = found.and_then(|ledger| ledger.status) else {
         return Ok(None);
     };
@@ -142,7 +129,9 @@ async fn stored(ctx: &Context, agent: &Agent, ledger: &str) -> Result<Option<Evi
         return Ok(None);
     }
     let evidence = serde_json::from_str(&text);
-    Ok(evidence.inspect_err(|cause| tracing::warn!(%ledger, %cause, "the evidence of a ledger cannot be read: starting anew")).ok())
+    Ok(evidence
+        .inspect_err(|cause| tracing::warn!(%ledger, %cause, "the evidence of a ledger cannot be read: starting anew"))
+        .ok())
 }
 
 /// Stores evidence now and then, so that a restart loses little.
@@ -192,17 +181,8 @@ async fn store(
     };
     // A merge leaves the hold as it is: an absent field is not in the patch.
     let patch = Patch::Merge(json!({"status": status}));
-    let done = ctx
-        .api::<EvidenceLedger>(agent)
-        .patch_status(ledger, &PatchParams::default(), &patch)
-        .await;
-    done.map_err(|cause| {
-        Error::api(
-            "store",
-            format!("EvidenceLedger {}/{ledger}", agent.namespace),
-            cause,
-        )
-    })?;
+    let done = ctx.api::<EvidenceLedger>(agent).patch_status(ledger, &PatchParams::default(), &patch).await;
+    done.map_err(|cause| Error::api("store", format!("EvidenceLedger {}/{ledger}", agent.namespace), cause))?;
     memory.stored = Some(fingerprint);
     Ok(())
 }

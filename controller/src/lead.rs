@@ -19,9 +19,7 @@ use crate::args::Args;
 use crate::build::Agent;
 use crate::context::{Context, Memories, Shared};
 use crate::directory::{Pods, keep_tokens};
-use crate::evidence::{
-    Addresses, Counters, Directory, EvidenceHub, Receiver, Running, now_millis, serve,
-};
+use crate::evidence::{Addresses, Counters, Directory, EvidenceHub, Receiver, Running, now_millis, serve};
 use crate::evidence_link::EvidenceLink;
 use crate::metrics::Metrics;
 use crate::reconcile::{on_error, reconcile};
@@ -37,10 +35,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Leads until something ends that must not.
 pub async fn lead(args: &Args, client: Client, metrics: Arc<Metrics>) -> Result<(), Failure> {
     metrics.lead(true);
-    tracing::info!(
-        identity = args.pod_name.as_deref().unwrap_or_default(),
-        "leading"
-    );
+    tracing::info!(identity = args.pod_name.as_deref().unwrap_or_default(), "leading");
     let hub = Arc::new(EvidenceHub::new(Limits::default(), now_millis()));
     let pods = Pods::default();
     let shared = Arc::new(Shared {
@@ -50,19 +45,12 @@ pub async fn lead(args: &Args, client: Client, metrics: Arc<Metrics>) -> Result<
         metrics: Arc::clone(&metrics),
         recorder: Recorder::new(
             client.clone(),
-            Reporter {
-                controller: MANAGER.to_owned(),
-                instance: args.pod_name.clone(),
-            },
+            Reporter { controller: MANAGER.to_owned(), instance: args.pod_name.clone() },
         ),
         otlp_endpoint: args.otlp_endpoint.clone(),
         memories: Memories::default(),
     });
-    let scopes: Vec<Scope> = args
-        .scopes()
-        .iter()
-        .map(|scope| open(&shared, scope.as_deref(), &pods))
-        .collect();
+    let scopes: Vec<Scope> = args.scopes().iter().map(|scope| open(&shared, scope.as_deref(), &pods)).collect();
     for scope in &scopes {
         wait_until_read(&scope.ctx.stores).await?;
     }
@@ -71,16 +59,11 @@ pub async fn lead(args: &Args, client: Client, metrics: Arc<Metrics>) -> Result<
     metrics.ready(true);
     tracing::info!(
         scopes = scopes.len(),
-        releases = scopes
-            .iter()
-            .map(|scope| scope.ctx.stores.releases.len())
-            .sum::<usize>(),
+        releases = scopes.iter().map(|scope| scope.ctx.stores.releases.len()).sum::<usize>(),
         "ready"
     );
-    let wakers: Vec<(Option<String>, watch::Touched)> = scopes
-        .iter()
-        .map(|scope| (scope.name.clone(), scope.touched.clone()))
-        .collect();
+    let wakers: Vec<(Option<String>, watch::Touched)> =
+        scopes.iter().map(|scope| (scope.name.clone(), scope.touched.clone())).collect();
     let looks = futures::future::join_all(scopes.into_iter().map(run));
     tokio::select! {
         _ = looks => Err("the watches ended".into()),
@@ -108,19 +91,10 @@ fn open(shared: &Arc<Shared>, scope: Option<&str>, pods: &Pods) -> Scope {
         }
     };
     let pods = pods.clone();
-    let stores = watch::open(
-        &shared.client,
-        scope,
-        &touched,
-        releases,
-        move |event, store| pods.follow(event, store),
-    );
+    let stores = watch::open(&shared.client, scope, &touched, releases, move |event, store| pods.follow(event, store));
     Scope {
         name: scope.map(str::to_owned),
-        ctx: Arc::new(Context {
-            shared: Arc::clone(shared),
-            stores,
-        }),
+        ctx: Arc::new(Context { shared: Arc::clone(shared), stores }),
         touched,
         queue,
     }
@@ -148,19 +122,9 @@ fn receive(
     let directory = Arc::new(Directory::new(move |address| pods.release_of(address)));
     let counters = Arc::new(Counters::default());
     metrics.show(Arc::clone(&counters));
-    tokio::spawn(keep_tokens(
-        client.clone(),
-        args.namespace.clone(),
-        Arc::clone(&directory),
-    ));
+    tokio::spawn(keep_tokens(client.clone(), args.namespace.clone(), Arc::clone(&directory)));
     let receiver = Arc::new(Receiver::new(hub, directory, counters));
-    Ok(serve(
-        receiver,
-        Addresses {
-            grpc: args.otlp_grpc,
-            http: args.otlp_http,
-        },
-    )?)
+    Ok(serve(receiver, Addresses { grpc: args.otlp_grpc, http: args.otlp_http })?)
 }
 
 /// New evidence is a reason to look.
@@ -170,9 +134,8 @@ async fn wake(hub: &EvidenceHub, scopes: &[(Option<String>, watch::Touched)]) {
             let Some((namespace, name)) = key.split_once('/') else {
                 continue;
             };
-            for (_, touched) in scopes
-                .iter()
-                .filter(|(scope, _)| scope.as_deref().is_none_or(|scope| scope == namespace))
+            for (_, touched) in
+                scopes.iter().filter(|(scope, _)| scope.as_deref().is_none_or(|scope| scope == namespace))
             {
                 // Only fails when the operator is about to end.
                 let _ = touched.unbounded_send(ObjectRef::new(name).within(namespace));
@@ -181,25 +144,11 @@ async fn wake(hub: &EvidenceHub, scopes: &[(Option<String>, watch::Touched)]) {
     }
 }
 
-async fn run(
-    Scope {
-        name: _,
-        ctx,
-        touched: _,
-        queue,
-    }: Scope,
-) {
+async fn run(Scope { name: _, ctx, touched: _, queue }: Scope) {
     let queue = queue.map(Ok::<_, std::convert::Infallible>);
     let config = controller::Config::default().concurrency(CONCURRENCY);
     let store = ctx.stores.releases.clone();
-    let looks = applier(
-        |release, ctx| Box::pin(reconcile(release, ctx)),
-        on_error,
-        ctx,
-        store,
-        queue,
-        config,
-    );
+    let looks = applier(|release, ctx| Box::pin(reconcile(release, ctx)), on_error, ctx, store, queue, config);
     // Errors were logged where they were met; a release that is gone is none.
     looks.for_each(|_| futures::future::ready(())).await;
 }
@@ -218,11 +167,7 @@ fn probe_client() -> Result<reqwest::Client, reqwest::Error> {
 /// Puts the leader's label on our own pod, or takes it off.
 async fn label(args: &Args, client: &Client, leads: bool) {
     let Some(pod) = &args.pod_name else { return };
-    let value = if leads {
-        json!("true")
-    } else {
-        serde_json::Value::Null
-    };
+    let value = if leads { json!("true") } else { serde_json::Value::Null };
     let patch = Patch::Merge(json!({"metadata": {"labels": {LEADER_LABEL: value}}}));
     let api: Api<Pod> = Api::namespaced(client.clone(), &args.namespace);
     if let Err(cause) = api.patch(pod, &PatchParams::default(), &patch).await {
@@ -232,9 +177,5 @@ async fn label(args: &Args, client: &Client, leads: bool) {
 
 /// Takes the leader's label off, so that telemetry goes to the next one.
 pub async fn unlabel(args: &Args, client: &Client) {
-    let _ = tokio::time::timeout(
-        std::time::Duration::from_secs(1),
-        label(args, client, false),
-    )
-    .await;
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), label(args, client, false)).await;
 }

@@ -42,12 +42,7 @@ enum Look {
 impl Candidate {
     /// A candidate with a name that no other process has.
     pub fn new(client: Client, namespace: &str, name: &str, holder: &str) -> Self {
-        Self {
-            api: Api::namespaced(client, namespace),
-            name: name.to_owned(),
-            holder: holder.to_owned(),
-            seen: None,
-        }
+        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), holder: holder.to_owned(), seen: None }
     }
 
     /// Waits until the lease is ours.
@@ -70,12 +65,7 @@ impl Candidate {
         while renewed.elapsed() < RENEW_DEADLINE {
             tokio::time::sleep(RENEW).await;
             let began = Instant::now();
-            match tokio::time::timeout(
-                RENEW_DEADLINE.saturating_sub(renewed.elapsed()),
-                self.look(),
-            )
-            .await
-            {
+            match tokio::time::timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.look()).await {
                 Ok(Ok(Look::Ours)) => renewed = began,
                 Ok(Err(cause)) => {
                     tracing::warn!(lease = %self.name, %cause, "cannot renew the lease")
@@ -88,16 +78,10 @@ impl Candidate {
     /// Gives the lease back, so that the next leader need not wait for its end.
     pub async fn release(&self) -> Result<(), kube::Error> {
         let mut lease = self.api.get(&self.name).await?;
-        if let Some(spec) = lease
-            .spec
-            .as_mut()
-            .filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder))
-        {
+        if let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(&self.holder)) {
             spec.holder_identity = None;
             spec.renew_time = Some(now());
-            self.api
-                .replace(&self.name, &PostParams::default(), &lease)
-                .await?;
+            self.api.replace(&self.name, &PostParams::default(), &lease).await?;
         }
         Ok(())
     }
@@ -116,15 +100,8 @@ impl Candidate {
     }
 
     async fn write(&self, lease: Lease, spec: LeaseSpec) -> Result<Look, kube::Error> {
-        let lease = Lease {
-            spec: Some(spec),
-            ..lease
-        };
-        lost_race(
-            self.api
-                .replace(&self.name, &PostParams::default(), &lease)
-                .await,
-        )
+        let lease = Lease { spec: Some(spec), ..lease };
+        lost_race(self.api.replace(&self.name, &PostParams::default(), &lease).await)
     }
 
     /// Whether a foreign lease has not changed for its whole duration, by our own clock.
@@ -145,10 +122,7 @@ impl Candidate {
 
     fn fresh(&self) -> Lease {
         Lease {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
             spec: Some(self.taken(&LeaseSpec::default())),
         }
     }
@@ -166,10 +140,7 @@ impl Candidate {
 }
 
 fn renewed(spec: LeaseSpec) -> LeaseSpec {
-    LeaseSpec {
-        renew_time: Some(now()),
-        ..spec
-    }
+    LeaseSpec { renew_time: Some(now()), ..spec }
 }
 
 fn now() -> MicroTime {
@@ -180,9 +151,7 @@ fn now() -> MicroTime {
 fn lost_race(written: Result<Lease, kube::Error>) -> Result<Look, kube::Error> {
     match written {
         Ok(_) => Ok(Look::Ours),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-            Ok(Look::Theirs)
-        }
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(Look::Theirs),
         Err(cause) => Err(cause),
     }
 }

@@ -47,19 +47,11 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = kube::Client::try_from(configuration().await?)?;
     let metrics = Arc::new(metrics::Metrics::new());
-    let (mut stop, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let served = tokio::spawn(metrics::serve(args.metrics, Arc::clone(&metrics)));
     // A container that was restarted in its pod may still wear the label of the leader that it was.
     lead::unlabel(&args, &client).await;
-    let mut candidate = lease::Candidate::new(
-        client.clone(),
-        &args.namespace,
-        &args.lease_name,
-        &args.holder(),
-    );
+    let mut candidate = lease::Candidate::new(client.clone(), &args.namespace, &args.lease_name, &args.holder());
     tokio::select! {
         _ = stop.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
@@ -96,18 +88,10 @@ async fn configuration() -> Result<kube::Config, kube::config::InferConfigError>
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
         LogFormat::Text => builder.init(),
     }
 }

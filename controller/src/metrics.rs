@@ -103,58 +103,24 @@ impl Metrics {
             leader: Gauge::default(),
             ready: AtomicBool::new(false),
         };
-        registry.register(
-            "release_phase",
-            "1 for the phase that a release is in",
-            metrics.phase.clone(),
-        );
+        registry.register("release_phase", "1 for the phase that a release is in", metrics.phase.clone());
         registry.register(
             "release_weight_percent",
             "Share of new sessions that begin on the desired release",
             metrics.weight.clone(),
         );
-        registry.register(
-            "gate_sessions",
-            "Matured sessions of the attempt under way",
-            metrics.sessions.clone(),
-        );
-        registry.register(
-            "gate_verdict",
-            "1 for the verdict of a gate",
-            metrics.verdicts.clone(),
-        );
-        registry.register(
-            "reconciles",
-            "Looks at a release",
-            metrics.reconciles.clone(),
-        );
-        registry.register(
-            "decisions",
-            "Edges by the phase that they led to",
-            metrics.decisions.clone(),
-        );
-        registry.register(
-            "reconcile_failures",
-            "Looks that could not be finished",
-            metrics.failures.clone(),
-        );
-        registry.register(
-            "leader",
-            "1 while this replica leads",
-            metrics.leader.clone(),
-        );
-        Self {
-            registry: Mutex::new(registry),
-            ..metrics
-        }
+        registry.register("gate_sessions", "Matured sessions of the attempt under way", metrics.sessions.clone());
+        registry.register("gate_verdict", "1 for the verdict of a gate", metrics.verdicts.clone());
+        registry.register("reconciles", "Looks at a release", metrics.reconciles.clone());
+        registry.register("decisions", "Edges by the phase that they led to", metrics.decisions.clone());
+        registry.register("reconcile_failures", "Looks that could not be finished", metrics.failures.clone());
+        registry.register("leader", "1 while this replica leads", metrics.leader.clone());
+        Self { registry: Mutex::new(registry), ..metrics }
     }
 
     /// Shows the counters of the receiver, too.
     pub fn show(&self, counters: Arc<Counters>) {
-        self.registry
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .register_collector(Box::new(Received(counters)));
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(Received(counters)));
     }
 
     /// One look was finished.
@@ -167,17 +133,10 @@ impl Metrics {
                 release: release.clone(),
                 phase: phase::name(phase).to_owned(),
             };
-            self.phase
-                .get_or_create(&labels)
-                .set(i64::from(status.phase == Some(phase)));
+            self.phase.get_or_create(&labels).set(i64::from(status.phase == Some(phase)));
         }
-        let labels = ReleaseLabels {
-            namespace: namespace.clone(),
-            release: release.clone(),
-        };
-        self.weight
-            .get_or_create(&labels)
-            .set(status.weight.unwrap_or_default());
+        let labels = ReleaseLabels { namespace: namespace.clone(), release: release.clone() };
+        self.weight.get_or_create(&labels).set(status.weight.unwrap_or_default());
         for gate in &status.gates {
             for verdict in ["Pass", "Fail", "Insufficient", "Blind"] {
                 let labels = VerdictLabels {
@@ -186,9 +145,7 @@ impl Metrics {
                     gate: gate.name.clone(),
                     verdict: verdict.to_owned(),
                 };
-                self.verdicts
-                    .get_or_create(&labels)
-                    .set(i64::from(gate.verdict == verdict));
+                self.verdicts.get_or_create(&labels).set(i64::from(gate.verdict == verdict));
             }
             for (arm, outcome, count) in [
                 ("canary", "any", gate.canary_sessions),
@@ -217,28 +174,17 @@ impl Metrics {
                 phase: phase::name(phase).to_owned(),
             });
         }
-        self.weight.remove(&ReleaseLabels {
-            namespace: namespace.to_owned(),
-            release: name.to_owned(),
-        });
+        self.weight.remove(&ReleaseLabels { namespace: namespace.to_owned(), release: name.to_owned() });
     }
 
     /// An edge was committed.
     pub fn decided(&self, to: Phase) {
-        self.decisions
-            .get_or_create(&DecisionLabels {
-                to: phase::name(to).to_owned(),
-            })
-            .inc();
+        self.decisions.get_or_create(&DecisionLabels { to: phase::name(to).to_owned() }).inc();
     }
 
     /// A look failed.
     pub fn failed(&self, kind: &str) {
-        self.failures
-            .get_or_create(&FailureLabels {
-                kind: kind.to_owned(),
-            })
-            .inc();
+        self.failures.get_or_create(&FailureLabels { kind: kind.to_owned() }).inc();
     }
 
     /// This replica leads, or does not.
@@ -283,24 +229,14 @@ pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> std::io::Resul
         .route(
             "/metrics",
             get(move || async move {
-                (
-                    [(
-                        "content-type",
-                        "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                    )],
-                    shown.text(),
-                )
+                ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], shown.text())
             }),
         )
         .route("/healthz", get(|| async { "ok" }))
         .route(
             "/readyz",
             get(move || async move {
-                if metrics.ready.load(Ordering::Relaxed) {
-                    StatusCode::OK
-                } else {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
+                if metrics.ready.load(Ordering::Relaxed) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
             }),
         );
     axum::serve(tokio::net::TcpListener::bind(address).await?, app).await
@@ -316,29 +252,19 @@ mod tests {
         metrics.looked(
             "agents",
             "support",
-            &AgentReleaseStatus {
-                phase: Some(Phase::Progressing),
-                ..AgentReleaseStatus::default()
-            },
+            &AgentReleaseStatus { phase: Some(Phase::Progressing), ..AgentReleaseStatus::default() },
         );
         metrics.looked(
             "agents",
             "support",
-            &AgentReleaseStatus {
-                phase: Some(Phase::RolledBack),
-                ..AgentReleaseStatus::default()
-            },
+            &AgentReleaseStatus { phase: Some(Phase::RolledBack), ..AgentReleaseStatus::default() },
         );
         let text = metrics.text();
-        let at_one: Vec<&str> = text
-            .lines()
-            .filter(|line| line.starts_with("rollpin_release_phase{") && line.ends_with(" 1"))
-            .collect();
+        let at_one: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("rollpin_release_phase{") && line.ends_with(" 1")).collect();
         assert_eq!(
             at_one,
-            vec![
-                "rollpin_release_phase{namespace=\"agents\",release=\"support\",phase=\"RolledBack\"} 1"
-            ]
+            vec!["rollpin_release_phase{namespace=\"agents\",release=\"support\",phase=\"RolledBack\"} 1"]
         );
         metrics.forget("agents", "support");
         assert!(!metrics.text().contains("rollpin_release_phase{"));

@@ -52,11 +52,7 @@ async fn look(release: Arc<AgentRelease>, ctx: Arc<Context>) -> Result<Action, E
     outcome
 }
 
-async fn finish(
-    ctx: &Context,
-    release: &AgentRelease,
-    memory: &mut Memory,
-) -> Result<Action, Error> {
+async fn finish(ctx: &Context, release: &AgentRelease, memory: &mut Memory) -> Result<Action, Error> {
     let scene = observe(ctx, release, memory).await?;
     let decision = decide(&scene.observed);
     let committed = commit(ctx, release, &scene, &decision, memory).await?;
@@ -72,42 +68,26 @@ enum Copy {
     Gone,
 }
 
-async fn newest(
-    ctx: &Context,
-    agent: &Agent,
-    release: Arc<AgentRelease>,
-    memory: &Memory,
-) -> Result<Copy, Error> {
+async fn newest(ctx: &Context, agent: &Agent, release: Arc<AgentRelease>, memory: &Memory) -> Result<Copy, Error> {
     let release = if memory.read_fresh {
         let found = ctx.api::<AgentRelease>(agent).get_opt(&agent.name).await;
-        match found.map_err(|cause| {
-            Error::api(
-                "read",
-                format!("AgentRelease {}/{}", agent.namespace, agent.name),
-                cause,
-            )
-        })? {
+        match found
+            .map_err(|cause| Error::api("read", format!("AgentRelease {}/{}", agent.namespace, agent.name), cause))?
+        {
             Some(found) => Arc::new(found),
             None => return Ok(Copy::Gone),
         }
     } else {
         release
     };
-    if release.metadata.deletion_timestamp.is_some()
-        || release.metadata.uid.as_deref() != Some(&agent.uid)
-    {
+    if release.metadata.deletion_timestamp.is_some() || release.metadata.uid.as_deref() != Some(&agent.uid) {
         return Ok(Copy::Gone);
     }
-    Ok(
-        if is_older(
-            release.metadata.resource_version.as_deref(),
-            memory.written.as_deref(),
-        ) {
-            Copy::Stale
-        } else {
-            Copy::Newest(release)
-        },
-    )
+    Ok(if is_older(release.metadata.resource_version.as_deref(), memory.written.as_deref()) {
+        Copy::Stale
+    } else {
+        Copy::Newest(release)
+    })
 }
 
 /// Resource versions of one kind are numbers that grow.
@@ -117,20 +97,13 @@ fn is_older(copy: Option<&str>, written: Option<&str>) -> bool {
 }
 
 /// A release at rest is not looked at again until something changes.
-fn next_look(
-    wanted: &rollpin_engine::observed::Wanted,
-    decision: &Decision,
-    committed: &Committed,
-) -> Action {
+fn next_look(wanted: &rollpin_engine::observed::Wanted, decision: &Decision, committed: &Committed) -> Action {
     use rollpin_engine::observed::Wanted;
     let content = match wanted {
         Wanted::WaitingForContent { .. } => Some(CONTENT_EVERY),
         Wanted::Release { .. } | Wanted::Invalid { .. } => None,
     };
-    let wake = decision
-        .wake_millis
-        .and_then(|millis| u64::try_from(millis).ok())
-        .map(Duration::from_millis);
+    let wake = decision.wake_millis.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
     match [content, wake, committed.later].into_iter().flatten().min() {
         Some(wait) => Action::requeue(wait),
         None => Action::await_change(),

@@ -14,17 +14,9 @@ use crate::observe::Scene;
 const NOTE: usize = 1000;
 
 /// Reports one look.
-pub async fn report(
-    ctx: &Context,
-    release: &AgentRelease,
-    scene: &Scene,
-    decision: &Decision,
-    committed: &Committed,
-) {
+pub async fn report(ctx: &Context, release: &AgentRelease, scene: &Scene, decision: &Decision, committed: &Committed) {
     let agent = &scene.agent;
-    ctx.shared
-        .metrics
-        .looked(&agent.namespace, &agent.name, &committed.status);
+    ctx.shared.metrics.looked(&agent.namespace, &agent.name, &committed.status);
     let named = committed.status.phase.map_or("", phase::name);
     let changed = committed.wrote && decision.edge;
     if !changed {
@@ -47,22 +39,13 @@ pub async fn report(
 
 async fn publish(ctx: &Context, release: &AgentRelease, notice: &Notice) {
     let event = Event {
-        type_: if notice.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
+        type_: if notice.warning { EventType::Warning } else { EventType::Normal },
         reason: notice.reason.clone(),
         note: Some(notice.message.chars().take(NOTE).collect()),
         action: "Rollout".to_owned(),
         secondary: None,
     };
-    if let Err(cause) = ctx
-        .shared
-        .recorder
-        .publish(&event, &release.object_ref(&()))
-        .await
-    {
+    if let Err(cause) = ctx.shared.recorder.publish(&event, &release.object_ref(&())).await {
         tracing::debug!(%cause, reason = %notice.reason, "an event could not be written");
     }
 }

@@ -75,9 +75,7 @@ pub fn open(
     releases: impl Fn(&Event<AgentRelease>, &Store<AgentRelease>) + Send + 'static,
     pods: impl Fn(&Event<Pod>, &Store<Pod>) + Send + 'static,
 ) -> Stores {
-    let all = watcher::Config::default()
-        .streaming_lists()
-        .timeout(WATCH_SECONDS);
+    let all = watcher::Config::default().streaming_lists().timeout(WATCH_SECONDS);
     let ours = all.clone().labels(NAME_LABEL);
     let routes = match scope {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &http_route()),
@@ -108,39 +106,10 @@ pub fn open(
             |command: &ReleaseCommand| named(command, &command.spec.release),
             |_, _| {},
         ),
-        deployments: keep(
-            scoped(client, scope),
-            ours.clone(),
-            touched,
-            cut_deployment,
-            labelled,
-            |_, _| {},
-        ),
-        pods: keep(
-            scoped(client, scope),
-            all.labels(RELEASE_LABEL),
-            touched,
-            cut_pod,
-            labelled,
-            pods,
-        ),
-        slices: keep(
-            scoped(client, scope),
-            ours.clone(),
-            touched,
-            |_| {},
-            labelled,
-            |_, _| {},
-        ),
-        routes: keep_with(
-            routes,
-            http_route(),
-            ours,
-            touched,
-            |_| {},
-            labelled,
-            |_, _| {},
-        ),
+        deployments: keep(scoped(client, scope), ours.clone(), touched, cut_deployment, labelled, |_, _| {}),
+        pods: keep(scoped(client, scope), all.labels(RELEASE_LABEL), touched, cut_pod, labelled, pods),
+        slices: keep(scoped(client, scope), ours.clone(), touched, |_| {}, labelled, |_, _| {}),
+        routes: keep_with(routes, http_route(), ours, touched, |_| {}, labelled, |_, _| {}),
     }
 }
 
@@ -156,15 +125,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
 {
-    keep_with(
-        api,
-        K::DynamicType::default(),
-        config,
-        touched,
-        cut,
-        owner,
-        told,
-    )
+    keep_with(api, K::DynamicType::default(), config, touched, cut, owner, told)
 }
 
 /// Watches one kind on a task of its own, so that no kind waits for another.
@@ -203,8 +164,7 @@ where
                 }
             };
             told(&event, &shown);
-            let (Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event
-            else {
+            let (Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = event else {
                 continue;
             };
             if let Some(release) = owner(&object) {
@@ -226,9 +186,7 @@ fn labelled<K: ResourceExt>(object: &K) -> Option<ObjectRef<AgentRelease>> {
 }
 
 fn cut_deployment(deployment: &mut Deployment) {
-    deployment
-        .annotations_mut()
-        .retain(|name, _| name == APPLIED);
+    deployment.annotations_mut().retain(|name, _| name == APPLIED);
     if let Some(spec) = deployment.spec.as_mut() {
         spec.template = k8s_openapi::api::core::v1::PodTemplateSpec::default();
     }
@@ -238,8 +196,5 @@ fn cut_pod(pod: &mut Pod) {
     pod.annotations_mut().clear();
     // A pod on the host's network shares its address with others: nobody can be told by it.
     let host_network = pod.spec.as_ref().and_then(|spec| spec.host_network);
-    pod.spec = Some(PodSpec {
-        host_network,
-        ..PodSpec::default()
-    });
+    pod.spec = Some(PodSpec { host_network, ..PodSpec::default() });
 }

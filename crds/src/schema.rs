@@ -10,9 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// A duration as Kubernetes writes it: numbers with units `ms`, `s`, `m`, `h`, such as `72h` or `1m30s`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Duration(
-    #[schemars(length(min = 2, max = 32), regex(pattern = "^([0-9]+(ms|s|m|h))+$"))] pub String,
-);
+pub struct Duration(#[schemars(length(min = 2, max = 32), regex(pattern = "^([0-9]+(ms|s|m|h))+$"))] pub String);
 
 /// Longest string where a field says nothing else.
 const MAX_LENGTH: u64 = 1024;

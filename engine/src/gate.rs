@@ -152,7 +152,9 @@ pub fn judge<'a>(policy: &'a Policy, evidence: &'a Evidence, attempt: i64) -> Ju
         .collect();
     let shares: Vec<merge::Shared> = gates.iter().map(shared).collect();
     let average = merge::average(&shares);
-    let guilty = (average >= merge::threshold(policy.false_rollback)).then(|| to_blame(&shares, policy.false_rollback)).flatten();
+    let guilty = (average >= merge::threshold(policy.false_rollback))
+        .then(|| to_blame(&shares, policy.false_rollback))
+        .flatten();
     if let Some(gate) = guilty.and_then(|index| gates.get_mut(index)) {
         gate.verdict = Verdict::Fail;
         gate.reason = Reason::Regressed;
@@ -161,7 +163,10 @@ pub fn judge<'a>(policy: &'a Policy, evidence: &'a Evidence, attempt: i64) -> Ju
     // Without a single acting gate nothing was shown.
     let verdict = acting.next().map_or(Verdict::Insufficient, |first| acting.fold(first, Verdict::and));
     let non_inferior = gates.iter().any(|gate| gate.acts)
-        && gates.iter().filter(|gate| gate.acts && gate.policy.role != Role::Veto).all(|gate| gate.strength.promotion >= line);
+        && gates
+            .iter()
+            .filter(|gate| gate.acts && gate.policy.role != Role::Veto)
+            .all(|gate| gate.strength.promotion >= line);
     Judgement { gates, average, guilty, verdict, non_inferior }
 }
 
@@ -185,7 +190,11 @@ fn judge_one<'a>(policy: &'a GatePolicy, evidence: &'a GateEvidence, line: f64, 
 /// canary: a new release cannot switch a gate off by falling silent.
 fn left_out(policy: &GatePolicy, evidence: &GateEvidence) -> bool {
     let reported_before = policy.baseline.is_some_and(|baseline| baseline.sessions > 0);
-    !policy.declared && !reported_before && evidence.strata > 0 && evidence.stable.sessions == 0 && evidence.stable.missing > 0
+    !policy.declared
+        && !reported_before
+        && evidence.strata > 0
+        && evidence.stable.sessions == 0
+        && evidence.stable.missing > 0
 }
 
 fn by_evidence(policy: &GatePolicy, evidence: &GateEvidence, strength: Strength, line: f64) -> (Verdict, Reason) {
@@ -207,7 +216,14 @@ fn sessions_needed(policy: &GatePolicy, evidence: &GateEvidence, strength: Stren
     let margin = policy.margin?;
     let stable = evidence.stable;
     let rate = if stable.sessions > 0 { stable.bad as f64 / stable.sessions as f64 } else { baseline_rate(policy) };
-    let sessions = canary_sessions_to_promotion(process::form(policy), margin, rate, TYPICAL_WEIGHT, strength.promotion.max(0.0), line)?;
+    let sessions = canary_sessions_to_promotion(
+        process::form(policy),
+        margin,
+        rate,
+        TYPICAL_WEIGHT,
+        strength.promotion.max(0.0),
+        line,
+    )?;
     i64::try_from(sessions).ok()
 }
 

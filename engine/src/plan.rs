@@ -70,7 +70,9 @@ pub fn plan(status: &AgentReleaseStatus, settings: &Settings) -> Plan {
             Some(first) => Plan { workloads: vec![serving(first, settings)], ..Plan::default() },
             None => Plan::default(),
         },
-        Some(State::Steady(steady)) => Plan { baked: Some(steady.live.clone()), ..serving_alone(&steady.live, settings) },
+        Some(State::Steady(steady)) => {
+            Plan { baked: Some(steady.live.clone()), ..serving_alone(&steady.live, settings) }
+        }
         Some(State::Canary(canary)) => on_trial(canary, settings, settings.replicas.or(status.replicas).unwrap_or(1)),
         Some(State::Reverting(reverting)) => taking_back(reverting, settings),
         Some(State::Baking(baking)) => {

@@ -35,7 +35,10 @@ pub fn make(seen: &Observed, to: Phase, state: &State, message: &str) -> (Pendin
     };
     spec.hash = hash_of(&spec);
     let history = History { sequence, head: spec.hash.clone(), anchor: before.anchor };
-    (PendingRecord { name: name(&seen.release.name, &seen.release.uid, sequence), spec: hash::canonical(&spec) }, history)
+    (
+        PendingRecord { name: name(&seen.release.name, &seen.release.uid, sequence), spec: hash::canonical(&spec) },
+        history,
+    )
 }
 
 /// Name of a record object: the release, the beginning of its uid, the number.

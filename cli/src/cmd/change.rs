@@ -34,13 +34,7 @@ pub struct Intent {
 impl Intent {
     /// A verb about a digest, without options.
     pub fn new(verb: Verb, digest: &str) -> Self {
-        Self {
-            verb,
-            digest: digest.to_owned(),
-            full: false,
-            no_bake_rollback: false,
-            to_revision: None,
-        }
+        Self { verb, digest: digest.to_owned(), full: false, no_bake_rollback: false, to_revision: None }
     }
 }
 
@@ -52,9 +46,7 @@ pub async fn run(
 ) -> Result<Exit, Failure> {
     let cluster = connect::connect(global).await?;
     let progress = Progress::new(global.quiet);
-    let release = progress
-        .during("reading the release", cluster.release(&change.name))
-        .await?;
+    let release = progress.during("reading the release", cluster.release(&change.name)).await?;
     let intent = choose(&release)?;
     send(global, &cluster, change, intent, &progress).await
 }
@@ -64,16 +56,10 @@ pub fn canary<'a>(release: &'a AgentRelease, verb: &str) -> Result<&'a Canary, F
     let status = release.status.as_ref();
     match status.and_then(|status| status.state.as_ref()) {
         Some(State::Canary(canary)) => Ok(canary),
-        Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_))
-        | None => {
-            let standing = status.map_or_else(
-                || "the operator has not looked at it yet".to_owned(),
-                settle::sentence,
-            );
+        Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_)) | None => {
+            let standing = status.map_or_else(|| "the operator has not looked at it yet".to_owned(), settle::sentence);
             let hint = match status.and_then(|status| status.state.as_ref()) {
-                Some(State::Baking(_)) if verb == "abort" => {
-                    "; to return to the predecessor: rollpin rollback"
-                }
+                Some(State::Baking(_)) if verb == "abort" => "; to return to the predecessor: rollpin rollback",
                 _ => "",
             };
             Err(Failure::Precondition(format!(
@@ -92,29 +78,17 @@ pub async fn send(
     intent: Intent,
     progress: &Progress,
 ) -> Result<Exit, Failure> {
-    let by = progress
-        .during("asking who you are", cluster.whoami())
-        .await?;
+    let by = progress.during("asking who you are", cluster.whoami()).await?;
     let command = command(change, &intent, by);
     let api = cluster.objects::<ReleaseCommand>();
-    let action = format!(
-        "create a releasecommand in namespace {:?}",
-        cluster.namespace
-    );
+    let action = format!("create a releasecommand in namespace {:?}", cluster.namespace);
     let created = progress
-        .during(
-            "sending the command",
-            connect::answer(&action, api.create(&PostParams::default(), &command)),
-        )
+        .during("sending the command", connect::answer(&action, api.create(&PostParams::default(), &command)))
         .await?;
     let name = created.name_any();
     if change.timeout.is_zero() {
-        return report(
-            global,
-            &created,
-            &format!("{name} was created; its status will say what became of it"),
-        )
-        .map(|()| Exit::Ok);
+        return report(global, &created, &format!("{name} was created; its status will say what became of it"))
+            .map(|()| Exit::Ok);
     }
     let waiting = format!(
         "{} of {} ({}): the operator has not answered yet",
@@ -124,14 +98,10 @@ pub async fn send(
     );
     let judge = |seen: Option<&ReleaseCommand>| match seen {
         Some(command) => match &command.status {
-            Some(status) if status.result.is_some() => {
-                Ok(Step::Done((command.clone(), status.clone())))
-            }
+            Some(status) if status.result.is_some() => Ok(Step::Done((command.clone(), status.clone()))),
             Some(_) | None => Ok(Step::Wait(waiting.clone())),
         },
-        None => Err(Failure::Content(format!(
-            "releasecommand {name:?} was deleted before the operator answered"
-        ))),
+        None => Err(Failure::Content(format!("releasecommand {name:?} was deleted before the operator answered"))),
     };
     match connect::until(&api, &name, Some(change.timeout), progress, judge).await? {
         Some((command, status)) => conclude(global, &command, &status),
@@ -161,11 +131,7 @@ fn command(change: &Change, intent: &Intent, requested_by: String) -> ReleaseCom
         labels: Some([(NAME_LABEL.to_owned(), change.name.clone())].into()),
         ..ObjectMeta::default()
     };
-    ReleaseCommand {
-        metadata,
-        spec,
-        status: None,
-    }
+    ReleaseCommand { metadata, spec, status: None }
 }
 
 /// The verb as typed.
@@ -183,15 +149,8 @@ fn verb_word(verb: Verb) -> &'static str {
     }
 }
 
-fn conclude(
-    global: &Global,
-    command: &ReleaseCommand,
-    status: &ReleaseCommandStatus,
-) -> Result<Exit, Failure> {
-    let message = status
-        .message
-        .clone()
-        .unwrap_or_else(|| "the operator gives no reason".to_owned());
+fn conclude(global: &Global, command: &ReleaseCommand, status: &ReleaseCommandStatus) -> Result<Exit, Failure> {
+    let message = status.message.clone().unwrap_or_else(|| "the operator gives no reason".to_owned());
     match status.result {
         Some(CommandResult::Done) => report(global, command, &message).map(|()| Exit::Ok),
         Some(CommandResult::Refused) => Err(Failure::Precondition(format!("refused: {message}"))),
@@ -204,10 +163,7 @@ fn report(global: &Global, command: &ReleaseCommand, message: &str) -> Result<()
         return Ok(());
     }
     match global.output {
-        Some(Form::Name) => output::say(&format!(
-            "releasecommand.rollpin.dev/{}",
-            command.name_any()
-        )),
+        Some(Form::Name) => output::say(&format!("releasecommand.rollpin.dev/{}", command.name_any())),
         Some(Form::Json | Form::Yaml | Form::Wide) | None => output::say(message),
     }
 }

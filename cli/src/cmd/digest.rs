@@ -45,17 +45,10 @@ pub fn run(global: &Global, it: &FileArgs) -> Result<Exit, Failure> {
         )));
     }
     if manifest.agents.is_empty() {
-        return Err(Failure::Content(format!(
-            "{}: there is no AgentRelease in it",
-            manifest::shown(&it.file)
-        )));
+        return Err(Failure::Content(format!("{}: there is no AgentRelease in it", manifest::shown(&it.file))));
     }
     let answer = |agent: &Agent| build(&it.file, agent, &manifest.contents(&agent.release));
-    let answers = manifest
-        .agents
-        .iter()
-        .map(answer)
-        .collect::<Result<Vec<_>, _>>()?;
+    let answers = manifest.agents.iter().map(answer).collect::<Result<Vec<_>, _>>()?;
     print(global, &answers)?;
     Ok(Exit::Ok)
 }
@@ -69,14 +62,8 @@ fn build(path: &Path, agent: &Agent, contents: &Contents) -> Result<Answer, Fail
             manifest::shown(path)
         ))),
         Err(NotBuilt::Invalid(problems)) => {
-            let findings: Vec<_> = problems
-                .iter()
-                .map(|problem| agent.finding(problem))
-                .collect();
-            Err(Failure::Content(format!(
-                "the manifest has no digest\n{}",
-                manifest::lines(path, &findings)
-            )))
+            let findings: Vec<_> = problems.iter().map(|problem| agent.finding(problem)).collect();
+            Err(Failure::Content(format!("the manifest has no digest\n{}", manifest::lines(path, &findings))))
         }
     }
 }
@@ -101,18 +88,10 @@ fn answer(agent: &AgentRelease, built: Built) -> Answer {
 
 fn print(global: &Global, answers: &[Answer]) -> Result<(), Failure> {
     match (global.output, answers) {
-        (Some(Form::Json | Form::Yaml), [only]) => {
-            output::say_value(global.output, only).map(|_| ())
-        }
-        (Some(Form::Json | Form::Yaml), several) => {
-            output::say_value(global.output, &several).map(|_| ())
-        }
-        (Some(Form::Name), several) => several
-            .iter()
-            .try_for_each(|answer| output::say(&answer.revision)),
-        (Some(Form::Wide), several) => several
-            .iter()
-            .try_for_each(|answer| output::say(&wide(answer))),
+        (Some(Form::Json | Form::Yaml), [only]) => output::say_value(global.output, only).map(|_| ()),
+        (Some(Form::Json | Form::Yaml), several) => output::say_value(global.output, &several).map(|_| ()),
+        (Some(Form::Name), several) => several.iter().try_for_each(|answer| output::say(&answer.revision)),
+        (Some(Form::Wide), several) => several.iter().try_for_each(|answer| output::say(&wide(answer))),
         (None, several) => several.iter().try_for_each(|answer| {
             output::say(&if global.quiet {
                 answer.digest.clone()
@@ -125,26 +104,14 @@ fn print(global: &Global, answers: &[Answer]) -> Result<(), Failure> {
 
 fn wide(answer: &Answer) -> String {
     let row = |what: &str, digest: &str, behavior: &str, size: String| {
-        vec![
-            what.to_owned(),
-            digest.to_owned(),
-            behavior.to_owned(),
-            size,
-        ]
+        vec![what.to_owned(), digest.to_owned(), behavior.to_owned(), size]
     };
-    let mut rows = vec![row(
-        &answer.name,
-        &answer.digest,
-        &answer.behavior_digest,
-        answer.manifest.len().to_string(),
-    )];
-    rows.extend(answer.components.iter().map(|part| {
-        row(
-            &format!("  {}", part.name),
-            &part.digest,
-            &part.behavior_digest,
-            part.size.to_string(),
-        )
-    }));
+    let mut rows = vec![row(&answer.name, &answer.digest, &answer.behavior_digest, answer.manifest.len().to_string())];
+    rows.extend(
+        answer
+            .components
+            .iter()
+            .map(|part| row(&format!("  {}", part.name), &part.digest, &part.behavior_digest, part.size.to_string())),
+    );
     output::table(&["RELEASE", "DIGEST", "BEHAVIOUR", "BYTES"], &rows)
 }

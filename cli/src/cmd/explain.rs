@@ -5,9 +5,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use rollpin_crds::AgentRelease;
-use rollpin_crds::status::{
-    AgentReleaseStatus, Canary, Cause, Ended, GateStatus, Hold, Phase, State,
-};
+use rollpin_crds::status::{AgentReleaseStatus, Canary, Cause, Ended, GateStatus, Hold, Phase, State};
 use rollpin_engine::policy::Policy;
 
 use crate::args::{Explain, Global};
@@ -22,9 +20,7 @@ use crate::settle;
 pub async fn run(global: &Global, it: &Explain) -> Result<Exit, Failure> {
     let cluster = connect::connect(global).await?;
     let progress = Progress::new(global.quiet);
-    let release = progress
-        .during("reading the release", cluster.release(&it.name))
-        .await?;
+    let release = progress.during("reading the release", cluster.release(&it.name)).await?;
     progress.clear();
     if !output::say_value(global.output, &release.status)? {
         output::say(&text(&release, Timestamp::now()))?;
@@ -34,11 +30,7 @@ pub async fn run(global: &Global, it: &Explain) -> Result<Exit, Failure> {
 
 /// The explanation.
 pub fn text(release: &AgentRelease, now: Timestamp) -> String {
-    let name = format!(
-        "{} in {}",
-        release.name_any(),
-        release.namespace().unwrap_or_default()
-    );
+    let name = format!("{} in {}", release.name_any(), release.namespace().unwrap_or_default());
     let Some(status) = &release.status else {
         return format!(
             "{}\nThe operator has not looked at it yet; is it installed and running?",
@@ -46,18 +38,9 @@ pub fn text(release: &AgentRelease, now: Timestamp) -> String {
         );
     };
     let lines = Lines::of(release, status);
-    let paragraphs = [
-        headline(&name, status),
-        facts(status, now),
-        gates(status, &lines),
-        needs(status),
-        conditions(status),
-    ];
-    paragraphs
-        .into_iter()
-        .filter(|paragraph| !paragraph.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n\n")
+    let paragraphs =
+        [headline(&name, status), facts(status, now), gates(status, &lines), needs(status), conditions(status)];
+    paragraphs.into_iter().filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
 fn headline(name: &str, status: &AgentReleaseStatus) -> String {
@@ -68,11 +51,7 @@ fn headline(name: &str, status: &AgentReleaseStatus) -> String {
         Some(Phase::Pending | Phase::Progressing | Phase::Paused) | None => WAIT,
     };
     let head = format!("{}: {}", styled(STRONG, name), styled(style, phase));
-    match status
-        .message
-        .as_deref()
-        .filter(|message| !message.is_empty())
-    {
+    match status.message.as_deref().filter(|message| !message.is_empty()) {
         Some(message) => format!("{head}\n{message}"),
         None => head,
     }
@@ -82,48 +61,26 @@ fn headline(name: &str, status: &AgentReleaseStatus) -> String {
 fn facts(status: &AgentReleaseStatus, now: Timestamp) -> String {
     let mut rows: Vec<Vec<String>> = vec![];
     if let Some(serving) = &status.serving {
-        rows.push(fact(
-            "Serving",
-            format!(
-                "{} at {} %, {}",
-                short(&serving.digest),
-                serving.weight,
-                serving.digest
-            ),
-        ));
+        rows.push(fact("Serving", format!("{} at {} %, {}", short(&serving.digest), serving.weight, serving.digest)));
     }
     if let Some(desired) = &status.desired {
-        let digest = desired
-            .digest
-            .as_deref()
-            .map_or_else(String::new, |digest| format!("{}, {digest}", short(digest)));
-        rows.push(fact(
-            "Desired",
-            format!("{} {digest}", desired.state).trim_end().to_owned(),
-        ));
+        let digest =
+            desired.digest.as_deref().map_or_else(String::new, |digest| format!("{}, {digest}", short(digest)));
+        rows.push(fact("Desired", format!("{} {digest}", desired.state).trim_end().to_owned()));
     }
     rows.extend(status.hold.iter().map(|hold| fact("Held", held(hold, now))));
     match &status.state {
         Some(State::Canary(canary)) => rows.extend(trial(canary, now)),
         Some(State::Baking(baking)) => {
-            let before = baking.predecessor.as_ref().map_or_else(
-                || "no predecessor".to_owned(),
-                |before| format!("{} stays warm", short(&before.digest)),
-            );
-            rows.push(fact(
-                "Bake",
-                format!(
-                    "until {}, promoted as {}; {before}",
-                    baking.until.0, baking.basis
-                ),
-            ));
-        }
-        Some(State::Steady(steady)) => rows.extend(
-            steady
-                .ended
+            let before = baking
+                .predecessor
                 .as_ref()
-                .map(|ended| fact("Ended", ending(ended, status))),
-        ),
+                .map_or_else(|| "no predecessor".to_owned(), |before| format!("{} stays warm", short(&before.digest)));
+            rows.push(fact("Bake", format!("until {}, promoted as {}; {before}", baking.until.0, baking.basis)));
+        }
+        Some(State::Steady(steady)) => {
+            rows.extend(steady.ended.as_ref().map(|ended| fact("Ended", ending(ended, status))))
+        }
         Some(State::Reverting(reverting)) => {
             rows.push(fact(
                 "Taking back",
@@ -145,16 +102,8 @@ fn fact(what: &str, text: String) -> Vec<String> {
 }
 
 fn held(hold: &Hold, now: Timestamp) -> String {
-    let by = hold
-        .gate
-        .as_ref()
-        .map(|gate| format!(" by {gate}"))
-        .unwrap_or_default();
-    let slice = hold
-        .slice
-        .as_ref()
-        .map(|slice| format!(", worst slice {slice}"))
-        .unwrap_or_default();
+    let by = hold.gate.as_ref().map(|gate| format!(" by {gate}")).unwrap_or_default();
+    let slice = hold.slice.as_ref().map(|slice| format!(", worst slice {slice}")).unwrap_or_default();
     format!(
         "{} {}{by}{slice}, {} ago; attempt {}, {} had begun on it; record {}",
         short(&hold.digest),
@@ -168,23 +117,9 @@ fn held(hold: &Hold, now: Timestamp) -> String {
 
 /// How the last attempt ended; its message only where the headline does not say it already.
 fn ending(ended: &Ended, status: &AgentReleaseStatus) -> String {
-    let said = status
-        .message
-        .as_deref()
-        .is_some_and(|message| message.contains(&ended.message));
-    let message = if said {
-        String::new()
-    } else {
-        format!(": {}", ended.message)
-    };
-    let Ended {
-        trial,
-        cause,
-        message: _,
-        attempt,
-        policy_hash: _,
-        proof,
-    } = ended;
+    let said = status.message.as_deref().is_some_and(|message| message.contains(&ended.message));
+    let message = if said { String::new() } else { format!(": {}", ended.message) };
+    let Ended { trial, cause, message: _, attempt, policy_hash: _, proof } = ended;
     format!(
         "attempt {attempt} of {} as {}{message}; proof that nobody reaches it: {proof}",
         short(&trial.digest),
@@ -193,8 +128,7 @@ fn ending(ended: &Ended, status: &AgentReleaseStatus) -> String {
 }
 
 fn trial(canary: &Canary, now: Timestamp) -> Vec<Vec<String>> {
-    let steps =
-        policy(canary).map_or_else(String::new, |policy| format!(" of {}", policy.steps.len()));
+    let steps = policy(canary).map_or_else(String::new, |policy| format!(" of {}", policy.steps.len()));
     let at = canary.step_since.as_ref().map_or_else(
         || "not yet accepted by the gateway".to_owned(),
         |since| format!("for {}", output::age(since.0, now)),
@@ -210,28 +144,16 @@ fn trial(canary: &Canary, now: Timestamp) -> Vec<Vec<String>> {
         ),
     )];
     rows.extend(canary.plan.as_ref().map(|plan| fact("Plan", plan.clone())));
-    rows.extend(canary.paused.as_ref().map(|paused| {
-        fact(
-            "Paused",
-            format!(
-                "{} for {}",
-                paused.message,
-                output::age(paused.since.0, now)
-            ),
-        )
-    }));
-    rows.extend(canary.approval.as_ref().map(|approval| {
-        fact(
-            "Approved",
-            format!("by {}: {}", approval.by, approval.reason),
-        )
-    }));
     rows.extend(
         canary
-            .veto
+            .paused
             .as_ref()
-            .map(|veto| fact("Vetoed", veto.clone())),
+            .map(|paused| fact("Paused", format!("{} for {}", paused.message, output::age(paused.since.0, now)))),
     );
+    rows.extend(
+        canary.approval.as_ref().map(|approval| fact("Approved", format!("by {}: {}", approval.by, approval.reason))),
+    );
+    rows.extend(canary.veto.as_ref().map(|veto| fact("Vetoed", veto.clone())));
     rows
 }
 
@@ -264,36 +186,21 @@ impl Lines {
     fn of(release: &AgentRelease, status: &AgentReleaseStatus) -> Self {
         let canary = match &status.state {
             Some(State::Canary(canary)) => Some(canary),
-            Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_))
-            | None => None,
+            Some(State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_)) | None => None,
         };
         let frozen = canary.and_then(|canary| policy(canary));
         let budget = release.spec.error_budget.as_ref();
-        let rollback = frozen
-            .as_ref()
-            .map(|policy| policy.false_rollback)
-            .or(budget.and_then(|budget| budget.false_rollback));
-        let promotion = frozen
-            .as_ref()
-            .map(|policy| policy.false_promotion)
-            .or(budget.and_then(|budget| budget.false_promotion));
+        let rollback =
+            frozen.as_ref().map(|policy| policy.false_rollback).or(budget.and_then(|budget| budget.false_rollback));
+        let promotion =
+            frozen.as_ref().map(|policy| policy.false_promotion).or(budget.and_then(|budget| budget.false_promotion));
         let tries = canary.map_or_else(|| attempt(status), |canary| canary.attempt);
         let shares = frozen
-            .map(|policy| {
-                policy
-                    .gates
-                    .into_iter()
-                    .map(|gate| (gate.name, gate.share))
-                    .collect()
-            })
+            .map(|policy| policy.gates.into_iter().map(|gate| (gate.name, gate.share)).collect())
             .unwrap_or_default();
         // Attempt k needs 2^(k-1) times the evidence to promote.
         let doubled = 2_f64.powi(i32::try_from((tries - 1).clamp(0, 60)).unwrap_or(0));
-        Self {
-            regression: 1.0 / rollback.unwrap_or(0.05),
-            promotion: doubled / promotion.unwrap_or(0.05),
-            shares,
-        }
+        Self { regression: 1.0 / rollback.unwrap_or(0.05), promotion: doubled / promotion.unwrap_or(0.05), shares }
     }
 }
 
@@ -313,23 +220,10 @@ fn gates(status: &AgentReleaseStatus, lines: &Lines) -> String {
         return String::new();
     }
     let rows: Vec<Vec<String>> = status.gates.iter().map(|gate| row(gate, lines)).collect();
-    let heading = [
-        "GATE",
-        "ROLE",
-        "VERDICT",
-        "WORSE?",
-        "NO WORSE?",
-        "CANARY BAD",
-        "STABLE BAD",
-        "ODDS RATIO (95 %)",
-    ];
+    let heading = ["GATE", "ROLE", "VERDICT", "WORSE?", "NO WORSE?", "CANARY BAD", "STABLE BAD", "ODDS RATIO (95 %)"];
     let table = output::table(&heading, &rows);
     let now = average(status, lines).map_or_else(String::new, |average| {
-        format!(
-            " The average is now about {} of {}.",
-            number(average),
-            number(lines.regression)
-        )
+        format!(" The average is now about {} of {}.", number(average), number(lines.regression))
     });
     format!(
         "{table}\n\nBars are e-values on a logarithmic scale. WORSE? takes the release back when the gates' average by share reaches {}; NO WORSE? promotes when every gate reaches {}.{now}",
@@ -360,10 +254,7 @@ fn rate(bad: i64, sessions: i64) -> String {
     if sessions == 0 {
         return "no sessions".to_owned();
     }
-    format!(
-        "{bad}/{sessions} = {:.1} %",
-        bad as f64 * 100.0 / sessions as f64
-    )
+    format!("{bad}/{sessions} = {:.1} %", bad as f64 * 100.0 / sessions as f64)
 }
 
 /// A bar and the e-value as the operator wrote it.
@@ -379,10 +270,7 @@ fn against(value: Option<&str>, line: f64, style: anstyle::Style) -> String {
 
 /// The number in an e-value's text, such as `143`, `1.2e5` or `>1e6`.
 fn e_value(text: &str) -> Option<f64> {
-    text.trim_start_matches(['>', '<', '~', ' '])
-        .parse()
-        .ok()
-        .filter(|value: &f64| value.is_finite() && *value >= 0.0)
+    text.trim_start_matches(['>', '<', '~', ' ']).parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0)
 }
 
 const BAR: usize = 10;
@@ -390,11 +278,7 @@ const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
 
 /// How far an e-value is on its way from 1 to its line, in logarithms; ten characters wide, full at the line.
 fn bar(value: f64, line: f64) -> String {
-    let share = if value <= 1.0 || line <= 1.0 {
-        0.0
-    } else {
-        (value.ln() / line.ln()).clamp(0.0, 1.0)
-    };
+    let share = if value <= 1.0 || line <= 1.0 { 0.0 } else { (value.ln() / line.ln()).clamp(0.0, 1.0) };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and 80
     let eighths = (share * (BAR * 8) as f64).floor() as usize;
     let mut bar = "█".repeat(eighths / 8);
@@ -417,21 +301,11 @@ fn average(status: &AgentReleaseStatus, lines: &Lines) -> Option<f64> {
             .and_then(|gate| e_value(gate.regression.as_deref()?))
             .unwrap_or(1.0)
     };
-    Some(
-        lines
-            .shares
-            .iter()
-            .map(|(name, share)| share * value(name))
-            .sum(),
-    )
+    Some(lines.shares.iter().map(|(name, share)| share * value(name)).sum())
 }
 
 fn number(value: f64) -> String {
-    if value >= 10.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.1}")
-    }
+    if value >= 10.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
 /// Why each gate says what it says, in the operator's words.
@@ -441,17 +315,8 @@ fn needs(status: &AgentReleaseStatus) -> String {
         .iter()
         .filter(|gate| !gate.message.is_empty() || gate.worst_slice.is_some())
         .map(|gate| {
-            let slice = gate
-                .worst_slice
-                .as_ref()
-                .map(|slice| format!("; worst slice {slice}"))
-                .unwrap_or_default();
-            fact(
-                &gate.name,
-                format!("{}{slice}", gate.message)
-                    .trim_start_matches("; ")
-                    .to_owned(),
-            )
+            let slice = gate.worst_slice.as_ref().map(|slice| format!("; worst slice {slice}")).unwrap_or_default();
+            fact(&gate.name, format!("{}{slice}", gate.message).trim_start_matches("; ").to_owned())
         })
         .collect();
     output::table(&[], &rows)
@@ -470,11 +335,8 @@ fn conditions(status: &AgentReleaseStatus) -> String {
         .filter(|condition| odd(&condition.type_, &condition.status))
         // The message of the release stands at the top already.
         .map(|condition| {
-            let message = if Some(&condition.message) == status.message.as_ref() {
-                ""
-            } else {
-                condition.message.as_str()
-            };
+            let message =
+                if Some(&condition.message) == status.message.as_ref() { "" } else { condition.message.as_str() };
             vec![
                 styled(WAIT, &format!("{}={}", condition.type_, condition.status)),
                 condition.reason.clone(),
@@ -539,9 +401,6 @@ pub(crate) mod tests {
             canary.attempt = 2;
         }
         let lines = Lines::of(&release, release.status.as_ref().unwrap());
-        assert!(
-            (lines.promotion - 40.0).abs() < 1e-9 && (lines.regression - 20.0).abs() < 1e-9,
-            "{lines:?}"
-        );
+        assert!((lines.promotion - 40.0).abs() < 1e-9 && (lines.regression - 20.0).abs() < 1e-9, "{lines:?}");
     }
 }

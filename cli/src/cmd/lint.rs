@@ -55,10 +55,7 @@ struct Answer {
 pub fn run(global: &Global, it: &Lint) -> Result<Exit, Failure> {
     let manifest = manifest::read(&manifest::read_text(&it.file.file)?);
     let answer = answer(&manifest, it.explain);
-    let failed = answer
-        .remarks
-        .iter()
-        .any(|remark| remark.severity == Severity::Error);
+    let failed = answer.remarks.iter().any(|remark| remark.severity == Severity::Error);
     match global.output {
         Some(Form::Json | Form::Yaml) => {
             output::say_value(global.output, &answer)?;
@@ -69,11 +66,8 @@ pub fn run(global: &Global, it: &Lint) -> Result<Exit, Failure> {
 }
 
 fn answer(manifest: &Manifest, explain: bool) -> Answer {
-    let mut remarks: Vec<Remark> = manifest
-        .findings
-        .iter()
-        .map(|finding| remark(Severity::Error, "", finding))
-        .collect();
+    let mut remarks: Vec<Remark> =
+        manifest.findings.iter().map(|finding| remark(Severity::Error, "", finding)).collect();
     if manifest.agents.is_empty() && remarks.is_empty() {
         let message = "there is no AgentRelease in it".to_owned();
         remarks.push(Remark {
@@ -89,18 +83,12 @@ fn answer(manifest: &Manifest, explain: bool) -> Answer {
     for agent in &manifest.agents {
         remarks.extend(check(manifest, agent));
         if explain && let Ok((policy, settings)) = validate::policy(&agent.release.spec) {
-            explained.push(Explained {
-                name: agent.release.name_any(),
-                policy,
-                settings,
-            });
+            explained.push(Explained { name: agent.release.name_any(), policy, settings });
         }
     }
     remarks.sort_by_key(|remark| (remark.line, remark.column));
     // Two checks may see the same thing.
-    remarks.dedup_by(|a, b| {
-        (a.line, a.column, &a.field, &a.message) == (b.line, b.column, &b.field, &b.message)
-    });
+    remarks.dedup_by(|a, b| (a.line, a.column, &a.field, &a.message) == (b.line, b.column, &b.field, &b.message));
     Answer { remarks, explained }
 }
 
@@ -119,32 +107,22 @@ fn remark(severity: Severity, code: &str, finding: &Finding) -> Remark {
 fn check(manifest: &Manifest, agent: &Agent) -> Vec<Remark> {
     let spec = &agent.release.spec;
     let contents = manifest.contents(&agent.release);
-    let error = |problem: &validate::Problem| {
-        remark(Severity::Error, problem.code, &agent.finding(problem))
-    };
+    let error = |problem: &validate::Problem| remark(Severity::Error, problem.code, &agent.finding(problem));
     let mut remarks = vec![];
     if let Err(problems) = validate::policy(spec) {
         remarks.extend(problems.iter().map(error));
     }
-    remarks.extend(
-        preflight::check_with(spec, &contents)
-            .into_iter()
-            .map(|found| {
-                let severity = severity(found.severity);
-                let problem: validate::Problem = found.into();
-                remark(severity, problem.code, &agent.finding(&problem))
-            }),
-    );
+    remarks.extend(preflight::check_with(spec, &contents).into_iter().map(|found| {
+        let severity = severity(found.severity);
+        let problem: validate::Problem = found.into();
+        remark(severity, problem.code, &agent.finding(&problem))
+    }));
     match digest::build(&agent.release.name_any(), spec, &contents) {
         Ok(_) => {}
         Err(NotBuilt::Invalid(problems)) => remarks.extend(problems.iter().map(error)),
         Err(NotBuilt::WaitingForContent(why)) => {
             let message = format!("{why}; the digest cannot be known from this file alone");
-            let finding = Finding {
-                place: agent.node.place_of("spec.bundle.prompt"),
-                field: String::new(),
-                message,
-            };
+            let finding = Finding { place: agent.node.place_of("spec.bundle.prompt"), field: String::new(), message };
             remarks.push(remark(Severity::Warning, "", &finding));
         }
     }
@@ -168,16 +146,8 @@ fn say(global: &Global, it: &Lint, manifest: &Manifest, answer: &Answer) -> Resu
         output::say(&in_words(explained))?;
     }
     if answer.remarks.is_empty() && !global.quiet && !it.explain {
-        let names: Vec<String> = manifest
-            .agents
-            .iter()
-            .map(|agent| agent.release.name_any())
-            .collect();
-        output::say(&format!(
-            "{} {}: nothing to remark",
-            styled(GOOD, "ok"),
-            names.join(", ")
-        ))?;
+        let names: Vec<String> = manifest.agents.iter().map(|agent| agent.release.name_any()).collect();
+        output::say(&format!("{} {}: nothing to remark", styled(GOOD, "ok"), names.join(", ")))?;
     }
     Ok(())
 }
@@ -188,52 +158,21 @@ fn line(file: &str, remark: &Remark) -> String {
         Severity::Approval => (WAIT, "approval"),
         Severity::Warning => (WAIT, "warning"),
     };
-    let code = if remark.code.is_empty() {
-        String::new()
-    } else {
-        format!("[{}]", remark.code)
-    };
-    let field = if remark.field.is_empty() {
-        String::new()
-    } else {
-        format!("{}: ", remark.field)
-    };
-    format!(
-        "{file}:{}:{}: {}{code}: {field}{}",
-        remark.line,
-        remark.column,
-        styled(style, word),
-        remark.message
-    )
+    let code = if remark.code.is_empty() { String::new() } else { format!("[{}]", remark.code) };
+    let field = if remark.field.is_empty() { String::new() } else { format!("{}: ", remark.field) };
+    format!("{file}:{}:{}: {}{code}: {field}{}", remark.line, remark.column, styled(style, word), remark.message)
 }
 
 /// The policy in force, every default filled in.
 fn in_words(explained: &Explained) -> String {
-    let Explained {
-        name,
-        policy,
-        settings,
-    } = explained;
+    let Explained { name, policy, settings } = explained;
     let facts = output::table(&[], &facts(policy, settings));
     let rows: Vec<Vec<String>> = policy.gates.iter().map(gate).collect();
     let gates = output::table(
-        &[
-            "GATE",
-            "ROLE",
-            "OUTCOME",
-            "MARGIN",
-            "TOLERANCE",
-            "FINAL AFTER",
-            "SHARE",
-            "SLICES",
-            "DECLARED",
-        ],
+        &["GATE", "ROLE", "OUTCOME", "MARGIN", "TOLERANCE", "FINAL AFTER", "SHARE", "SLICES", "DECLARED"],
         &rows,
     );
-    format!(
-        "{}\n{facts}\n\n{gates}",
-        styled(STRONG, &format!("{name}: the policy in force"))
-    )
+    format!("{}\n{facts}\n\n{gates}", styled(STRONG, &format!("{name}: the policy in force")))
 }
 
 fn facts(policy: &Policy, settings: &Settings) -> Vec<Vec<String>> {
@@ -262,53 +201,22 @@ fn facts(policy: &Policy, settings: &Settings) -> Vec<Vec<String>> {
         contract_level,
     } = settings;
     vec![
-        row(
-            "steps",
-            steps.iter().map(step).collect::<Vec<_>>().join(", "),
-        ),
-        row(
-            "false rollback",
-            format!("{} of attempts", percent(*false_rollback)),
-        ),
-        row(
-            "false promotion",
-            format!("{} per gate", percent(*false_promotion)),
-        ),
+        row("steps", steps.iter().map(step).collect::<Vec<_>>().join(", ")),
+        row("false rollback", format!("{} of attempts", percent(*false_rollback))),
+        row("false promotion", format!("{} per gate", percent(*false_promotion))),
         row("pods ready within", span(*progress_deadline_seconds)),
-        row(
-            "deadline",
-            format!("{}, then {on_inconclusive:?}", span(*deadline_seconds)),
-        ),
+        row("deadline", format!("{}, then {on_inconclusive:?}", span(*deadline_seconds))),
         row("bake", span(*bake_seconds)),
         row("blind at most", span(*max_blind_seconds)),
-        row(
-            "strata",
-            format!(
-                "{} sessions or {}",
-                strata.min_sessions,
-                span(strata.max_millis / 1000)
-            ),
-        ),
+        row("strata", format!("{} sessions or {}", strata.min_sessions, span(strata.max_millis / 1000))),
         row(
             "replicas",
-            replicas.map_or_else(
-                || "not set: 1, or what an autoscaler says".to_owned(),
-                |replicas| replicas.to_string(),
-            ),
+            replicas
+                .map_or_else(|| "not set: 1, or what an autoscaler says".to_owned(), |replicas| replicas.to_string()),
         ),
         row("suspended", suspend.to_string()),
-        row(
-            "pins",
-            carriers
-                .iter()
-                .map(|carrier| format!("{carrier:?}"))
-                .collect::<Vec<_>>()
-                .join(", "),
-        ),
-        row(
-            "on rollback",
-            format!("{on_rollback:?}, drained for {}", span(*drain_seconds)),
-        ),
+        row("pins", carriers.iter().map(|carrier| format!("{carrier:?}")).collect::<Vec<_>>().join(", ")),
+        row("on rollback", format!("{on_rollback:?}, drained for {}", span(*drain_seconds))),
         row("pods kept after", span(*scale_down_delay_seconds)),
         row("revisions kept", revision_history_limit.to_string()),
         row("ready when", format!("{ready_when:?}")),
@@ -318,39 +226,18 @@ fn facts(policy: &Policy, settings: &Settings) -> Vec<Vec<String>> {
 
 fn step(step: &Step) -> String {
     match step {
-        Step::Weight {
-            percent,
-            sessions,
-            min_seconds: 0,
-        } => format!("{percent} % ({sessions} sessions)"),
-        Step::Weight {
-            percent,
-            sessions,
-            min_seconds,
-        } => format!(
-            "{percent} % ({sessions} sessions, at least {})",
-            span(*min_seconds)
-        ),
-        Step::Pause {
-            seconds: Some(seconds),
-        } => format!("pause {}", span(*seconds)),
+        Step::Weight { percent, sessions, min_seconds: 0 } => format!("{percent} % ({sessions} sessions)"),
+        Step::Weight { percent, sessions, min_seconds } => {
+            format!("{percent} % ({sessions} sessions, at least {})", span(*min_seconds))
+        }
+        Step::Pause { seconds: Some(seconds) } => format!("pause {}", span(*seconds)),
         Step::Pause { seconds: None } => "pause until a person resumes".to_owned(),
     }
 }
 
 fn gate(gate: &GatePolicy) -> Vec<String> {
-    let GatePolicy {
-        name,
-        role,
-        outcome,
-        margin,
-        tolerance,
-        maturity_millis,
-        share,
-        slices,
-        declared,
-        baseline: _,
-    } = gate;
+    let GatePolicy { name, role, outcome, margin, tolerance, maturity_millis, share, slices, declared, baseline: _ } =
+        gate;
     vec![
         name.clone(),
         format!("{role:?}"),
@@ -360,12 +247,7 @@ fn gate(gate: &GatePolicy) -> Vec<String> {
         span(maturity_millis / 1000),
         percent(*share),
         slices.join(", "),
-        if *declared {
-            "by the manifest"
-        } else {
-            "by default"
-        }
-        .to_owned(),
+        if *declared { "by the manifest" } else { "by default" }.to_owned(),
     ]
 }
 

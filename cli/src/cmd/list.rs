@@ -6,13 +6,5 @@ use crate::failure::{Exit, Failure};
 
 /// The same as `get` without a name.
 pub async fn run(global: &Global, it: &List) -> Result<Exit, Failure> {
-    get::run(
-        global,
-        &Get {
-            name: None,
-            all_namespaces: it.all_namespaces,
-            watch: false,
-        },
-    )
-    .await
+    get::run(global, &Get { name: None, all_namespaces: it.all_namespaces, watch: false }).await
 }

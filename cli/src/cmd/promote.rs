@@ -10,11 +10,7 @@ use crate::failure::{Exit, Failure};
 pub async fn run(global: &Global, it: &Promote) -> Result<Exit, Failure> {
     change::run(global, &it.change, |release| {
         let trial = &change::canary(release, "promote")?.trial;
-        Ok(Intent {
-            full: it.full,
-            no_bake_rollback: it.no_bake_rollback,
-            ..Intent::new(Verb::Promote, &trial.digest)
-        })
+        Ok(Intent { full: it.full, no_bake_rollback: it.no_bake_rollback, ..Intent::new(Verb::Promote, &trial.digest) })
     })
     .await
 }

@@ -9,10 +9,7 @@ use crate::failure::{Exit, Failure};
 /// Means the release on trial.
 pub async fn run(global: &Global, it: &Simple) -> Result<Exit, Failure> {
     change::run(global, &it.change, |release| {
-        Ok(Intent::new(
-            Verb::Resume,
-            &change::canary(release, "resume")?.trial.digest,
-        ))
+        Ok(Intent::new(Verb::Resume, &change::canary(release, "resume")?.trial.digest))
     })
     .await
 }

@@ -16,27 +16,16 @@ pub async fn run(global: &Global, it: &Retry) -> Result<Exit, Failure> {
             "a retry needs a reason, which the decision record keeps: --reason \"...\"".to_owned(),
         ));
     }
-    change::run(global, &it.change, |release| {
-        Ok(Intent::new(
-            Verb::Retry,
-            &meant(release, it.digest.as_deref())?,
-        ))
-    })
-    .await
+    change::run(global, &it.change, |release| Ok(Intent::new(Verb::Retry, &meant(release, it.digest.as_deref())?)))
+        .await
 }
 
 fn meant(release: &AgentRelease, typed: Option<&str>) -> Result<String, Failure> {
     let status = release.status.clone().unwrap_or_default();
-    let desired = status
-        .desired
-        .as_ref()
-        .and_then(|desired| desired.digest.clone());
+    let desired = status.desired.as_ref().and_then(|desired| desired.digest.clone());
     let Some(typed) = typed else {
         return desired.ok_or_else(|| {
-            Failure::Precondition(format!(
-                "the spec of {:?} does not make a release yet",
-                release.name_any()
-            ))
+            Failure::Precondition(format!("the spec of {:?} does not make a release yet", release.name_any()))
         });
     };
     let mut known = known(&status, desired);
@@ -50,27 +39,18 @@ fn meant(release: &AgentRelease, typed: Option<&str>) -> Result<String, Failure>
             release.name_any(),
             release.name_any()
         ))),
-        several => Err(Failure::Usage(format!(
-            "{typed:?} is the beginning of several releases: {}",
-            several.join(", ")
-        ))),
+        several => {
+            Err(Failure::Usage(format!("{typed:?} is the beginning of several releases: {}", several.join(", "))))
+        }
     }
 }
 
 fn known(status: &AgentReleaseStatus, desired: Option<String>) -> Vec<String> {
     let ended = match &status.state {
-        Some(State::Steady(steady)) => steady
-            .ended
-            .as_ref()
-            .map(|ended| ended.trial.digest.clone()),
-        Some(State::Pending(_) | State::Canary(_) | State::Reverting(_) | State::Baking(_))
-        | None => None,
+        Some(State::Steady(steady)) => steady.ended.as_ref().map(|ended| ended.trial.digest.clone()),
+        Some(State::Pending(_) | State::Canary(_) | State::Reverting(_) | State::Baking(_)) | None => None,
     };
-    desired
-        .into_iter()
-        .chain(ended)
-        .chain(status.hold.iter().map(|hold| hold.digest.clone()))
-        .collect()
+    desired.into_iter().chain(ended).chain(status.hold.iter().map(|hold| hold.digest.clone())).collect()
 }
 
 #[cfg(test)]
@@ -81,14 +61,7 @@ mod tests {
     #[test]
     fn without_a_digest_the_desired_one_is_meant() {
         let release = rolled_back();
-        let desired = release
-            .status
-            .clone()
-            .unwrap()
-            .desired
-            .unwrap()
-            .digest
-            .unwrap();
+        let desired = release.status.clone().unwrap().desired.unwrap().digest.unwrap();
         assert_eq!(meant(&release, None).unwrap(), desired);
         assert_eq!(meant(&release, Some("dzpozs")).unwrap(), desired);
     }

@@ -13,9 +13,7 @@ use crate::settle::{self, Standing};
 pub async fn run(global: &Global, it: &Status) -> Result<Exit, Failure> {
     let cluster = connect::connect(global).await?;
     let progress = Progress::new(global.quiet);
-    let first = progress
-        .during("reading the release", cluster.release(&it.name))
-        .await?;
+    let first = progress.during("reading the release", cluster.release(&it.name)).await?;
     let mut last = String::new();
     let mut newest = first.clone();
     let settled = if it.timeout.is_some_and(|timeout| timeout.is_zero()) {
@@ -74,13 +72,9 @@ fn conclude(
         }
         return Ok(exit);
     }
-    let (Standing::Waiting(text) | Standing::Settled(_, text)) =
-        settle::standing(release, it.baked);
+    let (Standing::Waiting(text) | Standing::Settled(_, text)) = settle::standing(release, it.baked);
     if !printed {
         output::say(&output::styled(WAIT, &text))?;
     }
-    Err(Failure::Timeout(format!(
-        "{:?} is not settled yet",
-        it.name
-    )))
+    Err(Failure::Timeout(format!("{:?} is not settled yet", it.name)))
 }

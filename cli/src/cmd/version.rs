@@ -37,36 +37,19 @@ enum Operator {
 
 /// This program alone.
 pub fn run_offline(global: &Global) -> Result<Exit, Failure> {
-    print(
-        global,
-        &Versions {
-            client: client(),
-            operator: None,
-        },
-    )
+    print(global, &Versions { client: client(), operator: None })
 }
 
 /// The operator too; that it cannot be reached is an answer, not an error.
 pub async fn run_online(global: &Global) -> Result<Exit, Failure> {
     let progress = Progress::new(global.quiet);
-    let operator = match progress
-        .during("asking for the operator", images(global))
-        .await
-    {
-        Ok(images) if images.is_empty() => {
-            Operator::Unknown(format!("no Deployment with the label {OPERATOR}"))
-        }
+    let operator = match progress.during("asking for the operator", images(global)).await {
+        Ok(images) if images.is_empty() => Operator::Unknown(format!("no Deployment with the label {OPERATOR}")),
         Ok(images) => Operator::Images(images),
         Err(failure) => Operator::Unknown(failure.to_string()),
     };
     progress.clear();
-    print(
-        global,
-        &Versions {
-            client: client(),
-            operator: Some(operator),
-        },
-    )
+    print(global, &Versions { client: client(), operator: Some(operator) })
 }
 
 fn client() -> Client {
@@ -80,30 +63,16 @@ fn client() -> Client {
 async fn images(global: &Global) -> Result<Vec<String>, Failure> {
     let cluster = connect::connect(global).await?;
     let api: Api<Deployment> = Api::all(cluster.client.clone());
-    let found = connect::answer(
-        "look for the operator",
-        api.list(&ListParams::default().labels(OPERATOR)),
-    )
-    .await?;
-    let pods = found
-        .items
-        .into_iter()
-        .filter_map(|deployment| deployment.spec?.template.spec);
-    Ok(pods
-        .flat_map(|pod| pod.containers)
-        .filter_map(|container| container.image)
-        .collect())
+    let found = connect::answer("look for the operator", api.list(&ListParams::default().labels(OPERATOR))).await?;
+    let pods = found.items.into_iter().filter_map(|deployment| deployment.spec?.template.spec);
+    Ok(pods.flat_map(|pod| pod.containers).filter_map(|container| container.image).collect())
 }
 
 fn print(global: &Global, versions: &Versions) -> Result<Exit, Failure> {
     if output::say_value(global.output, versions)? {
         return Ok(Exit::Ok);
     }
-    let Client {
-        version,
-        engine,
-        api,
-    } = &versions.client;
+    let Client { version, engine, api } = &versions.client;
     output::say(&format!("rollpin {version} (engine {engine}, {api})"))?;
     match &versions.operator {
         Some(Operator::Images(images)) => output::say(&format!("operator {}", images.join(", ")))?,

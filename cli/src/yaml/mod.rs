@@ -73,10 +73,7 @@ impl Node {
             Kind::Text(text) => Value::String(text.clone()),
             Kind::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
             Kind::Map(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|(key, node)| (key.name.clone(), node.to_json()))
-                    .collect::<Map<_, _>>(),
+                entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect::<Map<_, _>>(),
             ),
         }
     }
@@ -84,10 +81,7 @@ impl Node {
     /// A direct child by its key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
-            Kind::Map(entries) => entries
-                .iter()
-                .find(|(have, _)| have.name == key)
-                .map(|(_, node)| node),
+            Kind::Map(entries) => entries.iter().find(|(have, _)| have.name == key).map(|(_, node)| node),
             Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) => None,
         }
     }
@@ -120,10 +114,9 @@ impl Node {
         let Kind::List(items) = &self.kind else {
             return None;
         };
-        index.parse::<usize>().map_or_else(
-            |_| items.iter().find(|item| item.text("name") == Some(index)),
-            |index| items.get(index),
-        )
+        index
+            .parse::<usize>()
+            .map_or_else(|_| items.iter().find(|item| item.text("name") == Some(index)), |index| items.get(index))
     }
 }
 
@@ -159,10 +152,7 @@ pub fn read(text: &str) -> Result<Vec<Document>, Finding> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Finding {
-            place: Place {
-                line: error.marker().line(),
-                column: error.marker().col() + 1,
-            },
+            place: Place { line: error.marker().line(), column: error.marker().col() + 1 },
             field: String::new(),
             message: format!("this is not YAML: {}", error.info()),
         })?;
@@ -206,28 +196,17 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    Map {
-        entries: Vec<(Key, Node)>,
-        key: Option<Key>,
-    },
+    Map { entries: Vec<(Key, Node)>, key: Option<Key> },
 }
 
 impl Builder {
     fn finish(self) -> Option<Document> {
-        let root = self
-            .root
-            .filter(|root| root.kind != Kind::Null || !self.findings.is_empty())?;
-        Some(Document {
-            root,
-            findings: self.findings,
-        })
+        let root = self.root.filter(|root| root.kind != Kind::Null || !self.findings.is_empty())?;
+        Some(Document { root, findings: self.findings })
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Finding> {
-        let place = Place {
-            line: span.start.line(),
-            column: span.start.col() + 1,
-        };
+        let place = Place { line: span.start.line(), column: span.start.col() + 1 };
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.properties(place, anchor, tag.is_some());
@@ -239,27 +218,14 @@ impl Builder {
             }
             Event::MappingStart(anchor, tag) => {
                 self.properties(place, anchor, tag.is_some());
-                self.begin(
-                    place,
-                    Content::Map {
-                        entries: vec![],
-                        key: None,
-                    },
-                )?;
+                self.begin(place, Content::Map { entries: vec![], key: None })?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(_) => {
                 self.find(place, "an alias: write the value out again, since anchors do not survive in the cluster");
-                self.put(Node {
-                    place,
-                    kind: Kind::Null,
-                });
+                self.put(Node { place, kind: Kind::Null });
             }
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => {}
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
         }
         Ok(())
     }
@@ -294,41 +260,19 @@ impl Builder {
         if plain && text == "<<" {
             self.find(place, "a merge key: write the fields out");
         } else if plain && !matches!(scalar::plain(text), Ok(Kind::Text(_))) {
-            self.find(
-                place,
-                &format!("the key {text} is not text for every reader: write \"{text}\""),
-            );
+            self.find(place, &format!("the key {text} is not text for every reader: write \"{text}\""));
         }
-        if let Some(Open {
-            content: Content::Map { entries, key },
-            ..
-        }) = self.open.last_mut()
-        {
-            let first = entries
-                .iter()
-                .find(|(have, _)| have.name == text)
-                .map(|(have, _)| have.place);
-            *key = Some(Key {
-                place,
-                name: text.to_owned(),
-            });
+        if let Some(Open { content: Content::Map { entries, key }, .. }) = self.open.last_mut() {
+            let first = entries.iter().find(|(have, _)| have.name == text).map(|(have, _)| have.place);
+            *key = Some(Key { place, name: text.to_owned() });
             if let Some(first) = first {
-                self.find(
-                    place,
-                    &format!("a second {text:?}, the first one is at {first}: keep one of them"),
-                );
+                self.find(place, &format!("a second {text:?}, the first one is at {first}: keep one of them"));
             }
         }
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Open {
-                content: Content::Map { key: None, .. },
-                ..
-            })
-        )
+        matches!(self.open.last(), Some(Open { content: Content::Map { key: None, .. }, .. }))
     }
 
     fn begin(&mut self, place: Place, content: Content) -> Result<(), Finding> {
@@ -360,21 +304,12 @@ impl Builder {
     fn put(&mut self, node: Node) {
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some(Open {
-                content: Content::List(items),
-                ..
-            }) => items.push(node),
-            Some(Open {
-                content: Content::Map { entries, key },
-                ..
-            }) => match key.take() {
+            Some(Open { content: Content::List(items), .. }) => items.push(node),
+            Some(Open { content: Content::Map { entries, key }, .. }) => match key.take() {
                 Some(key) => entries.push((key, node)),
                 // A complex key or an alias as a key: found already; its text stands for it.
                 None => {
-                    *key = Some(Key {
-                        place: node.place,
-                        name: "?".to_owned(),
-                    });
+                    *key = Some(Key { place: node.place, name: "?".to_owned() });
                 }
             },
         }
@@ -382,23 +317,17 @@ impl Builder {
 
     fn find(&mut self, place: Place, message: &str) {
         let field = self.field();
-        self.findings.push(Finding {
-            place,
-            field,
-            message: message.to_owned(),
-        });
+        self.findings.push(Finding { place, field, message: message.to_owned() });
     }
 
     /// The field that is being read.
     fn field(&self) -> String {
-        self.open
-            .iter()
-            .fold(String::new(), |field, open| match &open.content {
-                Content::List(items) => format!("{field}[{}]", items.len()),
-                Content::Map { key: Some(key), .. } if field.is_empty() => key.name.clone(),
-                Content::Map { key: Some(key), .. } => format!("{field}.{}", key.name),
-                Content::Map { key: None, .. } => field,
-            })
+        self.open.iter().fold(String::new(), |field, open| match &open.content {
+            Content::List(items) => format!("{field}[{}]", items.len()),
+            Content::Map { key: Some(key), .. } if field.is_empty() => key.name.clone(),
+            Content::Map { key: Some(key), .. } => format!("{field}.{}", key.name),
+            Content::Map { key: None, .. } => field,
+        })
     }
 }
 
@@ -414,19 +343,14 @@ mod tests {
                 .flat_map(|document| document.findings)
                 .map(|finding| format!("{} {}: {}", finding.place, finding.field, finding.message))
                 .collect(),
-            Err(finding) => vec![format!(
-                "{} {}: {}",
-                finding.place, finding.field, finding.message
-            )],
+            Err(finding) => vec![format!("{} {}: {}", finding.place, finding.field, finding.message)],
         }
     }
 
     #[test]
     fn what_readers_do_not_agree_about_is_refused_with_its_place_and_a_way_out() {
         let spellings = |word: &str, value: &str| {
-            format!(
-                "{word} is {value} for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {value}"
-            )
+            format!("{word} is {value} for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {value}")
         };
         let cases: Vec<(&str, &str, String)> = vec![
             ("a: yes", "1:4 a", spellings("yes", "true")),
@@ -499,38 +423,21 @@ mod tests {
     #[test]
     fn json_is_yaml() {
         let documents = read("{\"a\": [1, \"\\u00e9\", null, {\"b\": false}]}").unwrap();
-        assert_eq!(
-            documents[0].root.to_json(),
-            serde_json::json!({"a": [1, "é", null, {"b": false}]})
-        );
+        assert_eq!(documents[0].root.to_json(), serde_json::json!({"a": [1, "é", null, {"b": false}]}));
     }
 
     #[test]
     fn a_bomb_of_brackets_is_refused_and_not_obeyed() {
         let found = findings(&"[".repeat(100_000));
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0].contains("levels deep") || found[0].contains("not YAML"),
-            "{found:?}"
-        );
+        assert!(found[0].contains("levels deep") || found[0].contains("not YAML"), "{found:?}");
     }
 
     #[test]
     fn a_field_is_found_again_by_its_path() {
-        let documents =
-            read("spec:\n  tools:\n    items:\n      - name: a\n      - name: b\n        x: 1\n")
-                .unwrap();
+        let documents = read("spec:\n  tools:\n    items:\n      - name: a\n      - name: b\n        x: 1\n").unwrap();
         let root = &documents[0].root;
-        assert_eq!(
-            root.place_of("spec.tools.items[1].x"),
-            Place {
-                line: 6,
-                column: 12
-            }
-        );
-        assert_eq!(
-            root.place_of("spec.tools.items[1].missing"),
-            Place { line: 5, column: 9 }
-        );
+        assert_eq!(root.place_of("spec.tools.items[1].x"), Place { line: 6, column: 12 });
+        assert_eq!(root.place_of("spec.tools.items[1].missing"), Place { line: 5, column: 9 });
     }
 }

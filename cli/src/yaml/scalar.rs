@@ -12,9 +12,7 @@ const MAX_SAFE: i64 = 9_007_199_254_740_991;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Trap {
     /// `yes`, `on`, `NO` ...
-    #[error(
-        "{word} is {value} for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {value}"
-    )]
+    #[error("{word} is {value} for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {value}")]
     Boolean {
         /// As written.
         word: String,
@@ -22,19 +20,13 @@ pub enum Trap {
         value: bool,
     },
     /// `0123`.
-    #[error(
-        "{0} is octal for YAML 1.1 and decimal for YAML 1.2: write \"{0}\" for text, or the decimal number"
-    )]
+    #[error("{0} is octal for YAML 1.1 and decimal for YAML 1.2: write \"{0}\" for text, or the decimal number")]
     Octal(String),
     /// `0o14`, `0b11` ...
-    #[error(
-        "{0} is a number for some readers and text for others: write \"{0}\" for text, or the decimal number"
-    )]
+    #[error("{0} is a number for some readers and text for others: write \"{0}\" for text, or the decimal number")]
     Radix(String),
     /// `1_000`.
-    #[error(
-        "{word} is a number for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {without}"
-    )]
+    #[error("{word} is a number for YAML 1.1 and text for YAML 1.2: write \"{word}\" for text, or {without}")]
     Underscores {
         /// As written.
         word: String,
@@ -48,9 +40,7 @@ pub enum Trap {
     #[error("{0} has no place in JSON: write a finite number, or \"{0}\" for text")]
     NotFinite(String),
     /// Beyond 2^53-1.
-    #[error(
-        "{0} is beyond 2^53-1, where readers round: write \"{0}\" for text, or a smaller number"
-    )]
+    #[error("{0} is beyond 2^53-1, where readers round: write \"{0}\" for text, or a smaller number")]
     TooLarge(String),
 }
 
@@ -60,17 +50,13 @@ pub fn plain(word: &str) -> Result<Kind, Trap> {
         "" | "~" | "null" | "Null" | "NULL" => Ok(Kind::Null),
         "true" | "True" | "TRUE" => Ok(Kind::Bool(true)),
         "false" | "False" | "FALSE" => Ok(Kind::Bool(false)),
-        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Err(Trap::Boolean {
-            word: word.to_owned(),
-            value: true,
-        }),
-        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Err(Trap::Boolean {
-            word: word.to_owned(),
-            value: false,
-        }),
-        _ if word.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) => {
-            number(word)
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
+            Err(Trap::Boolean { word: word.to_owned(), value: true })
         }
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
+            Err(Trap::Boolean { word: word.to_owned(), value: false })
+        }
+        _ if word.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) => number(word),
         _ => Ok(Kind::Text(word.to_owned())),
     }
 }
@@ -91,10 +77,7 @@ fn number(word: &str) -> Result<Kind, Trap> {
         let without = word.replace('_', "");
         return match number(&without) {
             Ok(Kind::Text(_)) => Ok(Kind::Text(owned())),
-            _ => Err(Trap::Underscores {
-                word: owned(),
-                without,
-            }),
+            _ => Err(Trap::Underscores { word: owned(), without }),
         };
     }
     if let Some(parsed) = other_radix(word, digits) {
@@ -103,11 +86,7 @@ fn number(word: &str) -> Result<Kind, Trap> {
     if is_all(digits, |digit| digit.is_ascii_digit()) {
         return decimal(word, digits);
     }
-    if is_float(digits) {
-        float(word)
-    } else {
-        Ok(Kind::Text(owned()))
-    }
+    if is_float(digits) { float(word) } else { Ok(Kind::Text(owned())) }
 }
 
 fn is_all(text: &str, holds: impl Fn(char) -> bool) -> bool {
@@ -121,15 +100,9 @@ fn is_word_for_infinity(digits: &str) -> bool {
 /// `12:30:45`, `1:02`, `190:20:30.15`.
 fn is_sexagesimal(digits: &str) -> bool {
     let mut parts = digits.split(':');
-    let whole = parts
-        .next()
-        .is_some_and(|first| is_all(first, |digit| digit.is_ascii_digit() || digit == '_'));
+    let whole = parts.next().is_some_and(|first| is_all(first, |digit| digit.is_ascii_digit() || digit == '_'));
     let rest: Vec<&str> = parts.collect();
-    whole
-        && !rest.is_empty()
-        && rest
-            .iter()
-            .all(|part| is_sixtieth(part.split('.').next().unwrap_or_default()))
+    whole && !rest.is_empty() && rest.iter().all(|part| is_sixtieth(part.split('.').next().unwrap_or_default()))
 }
 
 fn is_sixtieth(part: &str) -> bool {
@@ -152,9 +125,7 @@ fn other_radix(word: &str, digits: &str) -> Option<Result<Kind, Trap>> {
         return None;
     }
     Some(match i64::from_str_radix(rest, 16) {
-        Ok(number) if letter == 'x' && word == digits && number <= MAX_SAFE => {
-            Ok(Kind::Number(number.into()))
-        }
+        Ok(number) if letter == 'x' && word == digits && number <= MAX_SAFE => Ok(Kind::Number(number.into())),
         Ok(_) | Err(_) => Err(Trap::Radix(word.to_owned())),
     })
 }
@@ -171,17 +142,14 @@ fn decimal(word: &str, digits: &str) -> Result<Kind, Trap> {
 
 /// `[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?` or the same with a leading point.
 fn is_float(digits: &str) -> bool {
-    let (mantissa, exponent) = digits
-        .split_once(['e', 'E'])
-        .map_or((digits, None), |(before, after)| (before, Some(after)));
+    let (mantissa, exponent) =
+        digits.split_once(['e', 'E']).map_or((digits, None), |(before, after)| (before, Some(after)));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digit = |letter: char| letter.is_ascii_digit();
-    let mantissa_fits = whole.chars().all(digit)
-        && fraction.chars().all(digit)
-        && !(whole.is_empty() && fraction.is_empty());
-    let exponent_fits = exponent.is_none_or(|exponent| {
-        is_all(exponent.strip_prefix(['+', '-']).unwrap_or(exponent), digit)
-    });
+    let mantissa_fits =
+        whole.chars().all(digit) && fraction.chars().all(digit) && !(whole.is_empty() && fraction.is_empty());
+    let exponent_fits =
+        exponent.is_none_or(|exponent| is_all(exponent.strip_prefix(['+', '-']).unwrap_or(exponent), digit));
     mantissa_fits && exponent_fits
 }
 
@@ -192,7 +160,5 @@ fn float(word: &str) -> Result<Kind, Trap> {
         #[allow(clippy::cast_possible_truncation)] // whole, and within 2^53
         return Ok(Kind::Number((value as i64).into()));
     }
-    Number::from_f64(value)
-        .map(Kind::Number)
-        .ok_or_else(|| Trap::NotFinite(word.to_owned()))
+    Number::from_f64(value).map(Kind::Number).ok_or_else(|| Trap::NotFinite(word.to_owned()))
 }

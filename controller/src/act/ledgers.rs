@@ -26,12 +26,7 @@ pub async fn ensure(
         return Ok(());
     };
     if memory.attempt.as_deref() != Some(&ledger.name) {
-        apply::create_once(
-            &ctx.shared.client,
-            &scene.agent,
-            &children::ledger(&scene.agent, ledger),
-        )
-        .await?;
+        apply::create_once(&ctx.shared.client, &scene.agent, &children::ledger(&scene.agent, ledger)).await?;
         memory.attempt = Some(ledger.name.clone());
     }
     checkpoint(ctx, scene, status, memory).await
@@ -52,10 +47,7 @@ pub async fn hold(
         return Ok(());
     }
     for ledger in past::list(ctx, &scene.agent).await? {
-        let there = ledger
-            .status
-            .as_ref()
-            .and_then(|status| status.hold.as_ref());
+        let there = ledger.status.as_ref().and_then(|status| status.hold.as_ref());
         let wanted = plan.holds.iter().find(|hold| is_of(hold, &ledger));
         let after = match wanted {
             Some(hold) => Some(hold),
@@ -77,38 +69,18 @@ fn lifted(before: &AgentReleaseStatus, after: &AgentReleaseStatus) -> Vec<String
         State::Baking(baking) => vec![&baking.live],
         State::Pending(_) | State::Steady(_) | State::Reverting(_) => vec![],
     });
-    let mut lifted: Vec<String> = named
-        .map(|release| release.behavior_digest.clone())
-        .collect();
+    let mut lifted: Vec<String> = named.map(|release| release.behavior_digest.clone()).collect();
     lifted.extend(before.hold.iter().map(|hold| hold.behavior_digest.clone()));
-    lifted.retain(|behavior| {
-        !after
-            .hold
-            .iter()
-            .any(|hold| hold.behavior_digest == *behavior)
-    });
+    lifted.retain(|behavior| !after.hold.iter().any(|hold| hold.behavior_digest == *behavior));
     lifted
 }
 
-async fn write(
-    ctx: &Context,
-    scene: &Scene,
-    ledger: &EvidenceLedger,
-    hold: Option<&Hold>,
-) -> Result<(), Error> {
+async fn write(ctx: &Context, scene: &Scene, ledger: &EvidenceLedger, hold: Option<&Hold>) -> Result<(), Error> {
     let name = ledger.metadata.name.clone().unwrap_or_default();
     let patch = Patch::Merge(json!({"status": {"hold": hold}}));
-    let done = ctx
-        .api::<EvidenceLedger>(&scene.agent)
-        .patch_status(&name, &PatchParams::default(), &patch)
-        .await;
-    done.map(|_| ()).map_err(|cause| {
-        Error::api(
-            "hold",
-            format!("EvidenceLedger {}/{name}", scene.agent.namespace),
-            cause,
-        )
-    })
+    let done = ctx.api::<EvidenceLedger>(&scene.agent).patch_status(&name, &PatchParams::default(), &patch).await;
+    done.map(|_| ())
+        .map_err(|cause| Error::api("hold", format!("EvidenceLedger {}/{name}", scene.agent.namespace), cause))
 }
 
 fn is_of(hold: &Hold, ledger: &EvidenceLedger) -> bool {

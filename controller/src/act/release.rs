@@ -30,15 +30,9 @@ pub async fn ensure(
     memory: &mut Memory,
 ) -> Result<(), Error> {
     let release = &wanted.release;
-    let deployment = ctx
-        .stores
-        .deployments
-        .get(&ObjectRef::new(&release.revision).within(&scene.agent.namespace));
-    let leaving = wanted.replicas.is_none()
-        && plan
-            .stable
-            .as_ref()
-            .is_some_and(|stable| stable.digest != release.digest);
+    let deployment = ctx.stores.deployments.get(&ObjectRef::new(&release.revision).within(&scene.agent.namespace));
+    let leaving =
+        wanted.replicas.is_none() && plan.stable.as_ref().is_some_and(|stable| stable.digest != release.digest);
     if leaving {
         // It is on its way out: nothing of it is made again, and its number of pods stays.
         return Ok(());
@@ -52,16 +46,7 @@ pub async fn ensure(
             why: "see the log for what differs".to_owned(),
         });
     }
-    ensure_objects(
-        ctx,
-        agent,
-        scene,
-        release,
-        &revision,
-        deployment.as_deref(),
-        memory,
-    )
-    .await?;
+    ensure_objects(ctx, agent, scene, release, &revision, deployment.as_deref(), memory).await?;
     ensure_replicas(ctx, scene, wanted, deployment.as_deref()).await
 }
 
@@ -76,29 +61,13 @@ async fn revision(
     if let Some(known) = ctx.stores.revisions.get(&key) {
         return Ok(Some(known));
     }
-    if let Some(prepared) = scene
-        .prepared
-        .as_ref()
-        .filter(|prepared| prepared.built.release.digest == release.digest)
-    {
-        apply::create_once(
-            &ctx.shared.client,
-            &scene.agent,
-            &children::revision(&scene.agent, &prepared.built),
-        )
-        .await?;
+    if let Some(prepared) = scene.prepared.as_ref().filter(|prepared| prepared.built.release.digest == release.digest) {
+        apply::create_once(&ctx.shared.client, &scene.agent, &children::revision(&scene.agent, &prepared.built))
+            .await?;
     }
     let api: Api<AgentRevision> = ctx.api(&scene.agent);
-    let object = || {
-        format!(
-            "AgentRevision {}/{}",
-            scene.agent.namespace, release.revision
-        )
-    };
-    let found = api
-        .get_opt(&release.revision)
-        .await
-        .map_err(|cause| Error::api("read", object(), cause))?;
+    let object = || format!("AgentRevision {}/{}", scene.agent.namespace, release.revision);
+    let found = api.get_opt(&release.revision).await.map_err(|cause| Error::api("read", object(), cause))?;
     if found.is_none() {
         tracing::warn!(revision = %release.revision, "a release that is named in the status has no AgentRevision, and the spec asks for another one");
         memory.verified.clear();
@@ -115,11 +84,9 @@ async fn ensure_objects(
     deployment: Option<&Deployment>,
     memory: &mut Memory,
 ) -> Result<(), Error> {
-    let own = serde_json::from_str::<Value>(&revision.spec.template).map_err(|cause| {
-        Error::Malformed {
-            object: format!("template of AgentRevision {}", release.revision),
-            why: cause.to_string(),
-        }
+    let own = serde_json::from_str::<Value>(&revision.spec.template).map_err(|cause| Error::Malformed {
+        object: format!("template of AgentRevision {}", release.revision),
+        why: cause.to_string(),
     })?;
     let template = overlay_operations(&own, &Value::Object(agent.spec.template.clone()));
     let made = workload::Workload {
@@ -130,31 +97,17 @@ async fn ensure_objects(
         otlp_endpoint: ctx.shared.otlp_endpoint.as_deref(),
     };
     let hash = workload::made_from(&made);
-    let applied =
-        deployment.and_then(|deployment| deployment.annotations().get(APPLIED)) == Some(&hash);
+    let applied = deployment.and_then(|deployment| deployment.annotations().get(APPLIED)) == Some(&hash);
     let key = format!("{}@{hash}", release.revision);
     let complete = applied && has_endpoint_slice(ctx, scene, &release.revision);
     if complete || (memory.ensured.contains(&key) && deployment.is_some()) {
         return Ok(());
     }
     let (client, owner) = (&ctx.shared.client, &scene.agent);
-    apply::create_once(
-        client,
-        owner,
-        &children::config_map(owner, release, revision),
-    )
-    .await?;
-    apply::apply(
-        client,
-        owner,
-        &children::service(owner, &release.revision, release, revision.spec.port),
-    )
-    .await?;
+    apply::create_once(client, owner, &children::config_map(owner, release, revision)).await?;
+    apply::apply(client, owner, &children::service(owner, &release.revision, release, revision.spec.port)).await?;
     let object = workload::deployment(owner, &made).map_err(|cause| Error::Malformed {
-        object: format!(
-            "template of AgentRelease {}/{}",
-            owner.namespace, owner.name
-        ),
+        object: format!("template of AgentRelease {}/{}", owner.namespace, owner.name),
         why: cause.to_string(),
     })?;
     apply::apply(client, owner, &object).await?;
@@ -166,18 +119,10 @@ fn has_endpoint_slice(ctx: &Context, scene: &Scene, service: &str) -> bool {
     slices_of(ctx, scene, service).next().is_some()
 }
 
-fn slices_of(
-    ctx: &Context,
-    scene: &Scene,
-    service: &str,
-) -> impl Iterator<Item = std::sync::Arc<EndpointSlice>> {
+fn slices_of(ctx: &Context, scene: &Scene, service: &str) -> impl Iterator<Item = std::sync::Arc<EndpointSlice>> {
     let slices = ctx.stores.slices.state_filter(|slice| {
         belongs(slice, &scene.agent)
-            && slice
-                .labels()
-                .get("kubernetes.io/service-name")
-                .map(String::as_str)
-                == Some(service)
+            && slice.labels().get("kubernetes.io/service-name").map(String::as_str) == Some(service)
     });
     slices.into_iter()
 }
@@ -193,13 +138,7 @@ async fn ensure_replicas(
         return Ok(());
     };
     // A new Deployment has one pod before it is told.
-    let there = deployment.map_or(1, |deployment| {
-        deployment
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.replicas)
-            .unwrap_or(1)
-    });
+    let there = deployment.map_or(1, |deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1));
     if there == replicas {
         return Ok(());
     }
@@ -211,22 +150,9 @@ pub async fn scale(ctx: &Context, scene: &Scene, name: &str, replicas: i32) -> R
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     let done = ctx
         .api::<Deployment>(&scene.agent)
-        .patch(
-            name,
-            &PatchParams {
-                field_manager: Some(MANAGER.to_owned()),
-                ..PatchParams::default()
-            },
-            &patch,
-        )
+        .patch(name, &PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }, &patch)
         .await;
-    done.map(|_| ()).map_err(|cause| {
-        Error::api(
-            "scale",
-            format!("Deployment {}/{name}", scene.agent.namespace),
-            cause,
-        )
-    })
+    done.map(|_| ()).map_err(|cause| Error::api("scale", format!("Deployment {}/{name}", scene.agent.namespace), cause))
 }
 
 /// The `<agent>` Service, for callers inside the cluster: the release that serves, alone.
@@ -246,10 +172,7 @@ pub async fn ensure_stable_service(
     if follows || memory.ensured.contains(&key) {
         return Ok(());
     }
-    let Some(revision) = ctx
-        .stores
-        .revisions
-        .get(&ObjectRef::new(&stable.revision).within(&scene.agent.namespace))
+    let Some(revision) = ctx.stores.revisions.get(&ObjectRef::new(&stable.revision).within(&scene.agent.namespace))
     else {
         return Ok(());
     };
@@ -271,12 +194,7 @@ async fn refuse_foreign_service(ctx: &Context, scene: &Scene) -> Result<(), Erro
         .await
         .map_err(|cause| Error::api("read", object.clone(), cause))?;
     match found {
-        Some(service)
-            if !service
-                .owner_references()
-                .iter()
-                .any(|owner| owner.uid == scene.agent.uid) =>
-        {
+        Some(service) if !service.owner_references().iter().any(|owner| owner.uid == scene.agent.uid) => {
             Err(Error::Taken { object })
         }
         Some(_) | None => Ok(()),

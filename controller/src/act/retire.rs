@@ -17,29 +17,14 @@ use crate::observe::Scene;
 use crate::observe::desired::belongs;
 
 /// Scales every Deployment of the agent to nothing that the plan does not name.
-pub async fn scale_down(
-    ctx: &Context,
-    scene: &Scene,
-    status: &AgentReleaseStatus,
-    plan: &Plan,
-) -> Result<(), Error> {
+pub async fn scale_down(ctx: &Context, scene: &Scene, status: &AgentReleaseStatus, plan: &Plan) -> Result<(), Error> {
     if status.state.is_none() {
         return Ok(());
     }
-    for deployment in ctx
-        .stores
-        .deployments
-        .state_filter(|deployment| belongs(deployment, &scene.agent))
-    {
+    for deployment in ctx.stores.deployments.state_filter(|deployment| belongs(deployment, &scene.agent)) {
         let name = deployment.name_any();
-        let named = plan
-            .workloads
-            .iter()
-            .any(|workload| workload.release.revision == name);
-        let ours = deployment
-            .owner_references()
-            .iter()
-            .any(|owner| owner.uid == scene.agent.uid);
+        let named = plan.workloads.iter().any(|workload| workload.release.revision == name);
+        let ours = deployment.owner_references().iter().any(|owner| owner.uid == scene.agent.uid);
         let running = deployment.spec.as_ref().and_then(|spec| spec.replicas) != Some(0);
         if !named && ours && running {
             release::scale(ctx, scene, &name, 0).await?;
@@ -49,25 +34,13 @@ pub async fn scale_down(
 }
 
 /// Says on the revisions themselves what became of them.
-pub async fn mark(
-    ctx: &Context,
-    scene: &Scene,
-    status: &AgentReleaseStatus,
-    plan: &Plan,
-) -> Result<(), Error> {
+pub async fn mark(ctx: &Context, scene: &Scene, status: &AgentReleaseStatus, plan: &Plan) -> Result<(), Error> {
     if let Some(baked) = &plan.baked {
-        mark_one(ctx, scene, baked, |before| AgentRevisionStatus {
-            baked: true,
-            ..before
-        })
-        .await?;
+        mark_one(ctx, scene, baked, |before| AgentRevisionStatus { baked: true, ..before }).await?;
     }
     if let Some((release, verdict)) = status.state.as_ref().and_then(verdict) {
-        mark_one(ctx, scene, release, |before| AgentRevisionStatus {
-            verdict: Some(verdict.clone()),
-            ..before
-        })
-        .await?;
+        mark_one(ctx, scene, release, |before| AgentRevisionStatus { verdict: Some(verdict.clone()), ..before })
+            .await?;
     }
     Ok(())
 }
@@ -75,9 +48,7 @@ pub async fn mark(
 fn verdict(state: &State) -> Option<(&ReleaseRef, String)> {
     match state {
         State::Baking(baking) => Some((&baking.live, baking.basis.clone())),
-        State::Reverting(reverting) => {
-            Some((&reverting.rejected, format!("{:?}", reverting.cause)))
-        }
+        State::Reverting(reverting) => Some((&reverting.rejected, format!("{:?}", reverting.cause))),
         State::Pending(_) | State::Steady(_) | State::Canary(_) => None,
     }
 }
@@ -88,10 +59,7 @@ async fn mark_one(
     release: &ReleaseRef,
     change: impl Fn(AgentRevisionStatus) -> AgentRevisionStatus,
 ) -> Result<(), Error> {
-    let Some(revision) = ctx
-        .stores
-        .revisions
-        .get(&ObjectRef::new(&release.revision).within(&scene.agent.namespace))
+    let Some(revision) = ctx.stores.revisions.get(&ObjectRef::new(&release.revision).within(&scene.agent.namespace))
     else {
         return Ok(());
     };
@@ -101,22 +69,10 @@ async fn mark_one(
         return Ok(());
     }
     let api = ctx.api::<AgentRevision>(&scene.agent);
-    let done = api
-        .patch_status(
-            &release.revision,
-            &PatchParams::default(),
-            &Patch::Merge(json!({"status": after})),
-        )
-        .await;
+    let done =
+        api.patch_status(&release.revision, &PatchParams::default(), &Patch::Merge(json!({"status": after}))).await;
     done.map(|_| ()).map_err(|cause| {
-        Error::api(
-            "mark",
-            format!(
-                "AgentRevision {}/{}",
-                scene.agent.namespace, release.revision
-            ),
-            cause,
-        )
+        Error::api("mark", format!("AgentRevision {}/{}", scene.agent.namespace, release.revision), cause)
     })
 }
 
@@ -137,12 +93,7 @@ pub async fn forget_old(
     if idle.len() <= limit {
         return Ok(());
     }
-    idle.sort_by_key(|revision| {
-        (
-            revision.creation_timestamp().map(|time| time.0),
-            revision.name_any(),
-        )
-    });
+    idle.sort_by_key(|revision| (revision.creation_timestamp().map(|time| time.0), revision.name_any()));
     for revision in idle.iter().take(idle.len() - limit) {
         let name = revision.name_any();
         for (group_version, kind) in [
@@ -160,29 +111,11 @@ pub async fn forget_old(
 }
 
 fn in_use(scene: &Scene, status: &AgentReleaseStatus) -> Vec<String> {
-    let mut digests: Vec<String> = status
-        .retiring
-        .iter()
-        .map(|retiring| retiring.release.digest.clone())
-        .collect();
+    let mut digests: Vec<String> = status.retiring.iter().map(|retiring| retiring.release.digest.clone()).collect();
     if let Some(state) = &status.state {
-        let named = [
-            phase::live(state),
-            phase::trial(state),
-            phase::predecessor(state),
-        ];
-        digests.extend(
-            named
-                .into_iter()
-                .flatten()
-                .map(|release| release.digest.clone()),
-        );
+        let named = [phase::live(state), phase::trial(state), phase::predecessor(state)];
+        digests.extend(named.into_iter().flatten().map(|release| release.digest.clone()));
     }
-    digests.extend(
-        scene
-            .prepared
-            .iter()
-            .map(|prepared| prepared.built.release.digest.clone()),
-    );
+    digests.extend(scene.prepared.iter().map(|prepared| prepared.built.release.digest.clone()));
     digests
 }

@@ -11,21 +11,11 @@ use crate::error::Error;
 use crate::observe::{Scene, route};
 
 /// Makes the route what the plan says; true if it already was.
-pub async fn ensure(
-    ctx: &Context,
-    agent: &AgentRelease,
-    scene: &Scene,
-    plan: &Plan,
-) -> Result<bool, Error> {
+pub async fn ensure(ctx: &Context, agent: &AgentRelease, scene: &Scene, plan: &Plan) -> Result<bool, Error> {
     let Some(wanted) = &plan.route else {
         return Ok(true);
     };
-    let mut wanted = traffic::route(
-        &scene.agent,
-        wanted,
-        &agent.spec.traffic,
-        &scene.settings.carriers,
-    );
+    let mut wanted = traffic::route(&scene.agent, wanted, &agent.spec.traffic, &scene.settings.carriers);
     let client = &ctx.shared.client;
     let Some(live) = &scene.route else {
         // A plain create: an apply would make a route again that somebody deleted on purpose after we looked.
@@ -33,9 +23,7 @@ pub async fn ensure(
         return Ok(false);
     };
     if !live.ours {
-        return Err(Error::Taken {
-            object: format!("HTTPRoute {}/{}", scene.agent.namespace, scene.agent.name),
-        });
+        return Err(Error::Taken { object: format!("HTTPRoute {}/{}", scene.agent.namespace, scene.agent.name) });
     }
     if route::says(live, &wanted) {
         return Ok(true);

@@ -4,9 +4,7 @@
 
 use rollpin_crds::revision::Component;
 use rollpin_crds::status::ReleaseRef;
-use rollpin_crds::{
-    AgentRevision, AgentRevisionSpec, BEHAVIOR_LABEL, EvidenceLedgerSpec, MANAGER, NAME_LABEL,
-};
+use rollpin_crds::{AgentRevision, AgentRevisionSpec, BEHAVIOR_LABEL, EvidenceLedgerSpec, MANAGER, NAME_LABEL};
 use rollpin_engine::digest::{Built, DIGEST_VERSION, base32};
 use rollpin_engine::plan::LedgerPlan;
 use serde_json::{Map, Value, json};
@@ -40,17 +38,8 @@ pub fn revision(agent: &Agent, built: &Built) -> Value {
 /// The files that a harness finds at `/etc/agent-release`.
 pub fn config_map(agent: &Agent, release: &ReleaseRef, revision: &AgentRevision) -> Value {
     let mut data = Map::new();
-    data.insert(
-        "manifest.json".to_owned(),
-        Value::String(revision.spec.manifest.clone()),
-    );
-    for Component {
-        name,
-        content,
-        digest: _,
-        behavior_digest: _,
-    } in &revision.spec.components
-    {
+    data.insert("manifest.json".to_owned(), Value::String(revision.spec.manifest.clone()));
+    for Component { name, content, digest: _, behavior_digest: _ } in &revision.spec.components {
         data.insert(format!("{name}.json"), Value::String(content.clone()));
     }
     json!({
@@ -106,11 +95,7 @@ mod tests {
     use super::*;
 
     fn agent() -> Agent {
-        Agent {
-            namespace: "agents".to_owned(),
-            name: "support".to_owned(),
-            uid: "u-1".to_owned(),
-        }
+        Agent { namespace: "agents".to_owned(), name: "support".to_owned(), uid: "u-1".to_owned() }
     }
 
     fn release() -> ReleaseRef {
@@ -131,10 +116,7 @@ mod tests {
             ..Component::default()
         }];
         let map = config_map(&agent(), &release(), &revision);
-        assert_eq!(
-            map["data"],
-            json!({"manifest.json": "{\"schemaVersion\":2}", "model.json": "{\"name\":\"m\"}"})
-        );
+        assert_eq!(map["data"], json!({"manifest.json": "{\"schemaVersion\":2}", "model.json": "{\"name\":\"m\"}"}));
         assert_eq!(map["immutable"], json!(true));
     }
 
@@ -157,9 +139,6 @@ mod tests {
             attempt: 1,
             policy_hash: String::new(),
         };
-        assert_eq!(
-            ledger(&agent(), &plan)["metadata"].get("ownerReferences"),
-            None
-        );
+        assert_eq!(ledger(&agent(), &plan)["metadata"].get("ownerReferences"), None);
     }
 }

@@ -62,10 +62,7 @@ impl Agent {
     pub fn metadata_of(&self, name: &str, release: &ReleaseRef) -> Value {
         let mut metadata = self.metadata(name);
         if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
-            labels.insert(
-                RELEASE_LABEL.to_owned(),
-                Value::String(base32(&release.digest)),
-            );
+            labels.insert(RELEASE_LABEL.to_owned(), Value::String(base32(&release.digest)));
         }
         metadata
     }
@@ -79,15 +76,11 @@ impl Agent {
 /// Whether everything that is asked for is there: maps may hold more (defaults of the API server), lists may not.
 pub fn holds(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(key, value)| live.get(key).is_some_and(|there| holds(there, value))),
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| live.get(key).is_some_and(|there| holds(there, value)))
+        }
         (Value::Array(live), Value::Array(wanted)) => {
-            live.len() == wanted.len()
-                && live
-                    .iter()
-                    .zip(wanted)
-                    .all(|(there, value)| holds(there, value))
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(there, value)| holds(there, value))
         }
         (live, wanted) => live == wanted,
     }

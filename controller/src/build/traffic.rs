@@ -19,11 +19,8 @@ const MCP_PARAM: &str = "Conversation";
 /// The route, without the fence that a write adds.
 pub fn route(agent: &Agent, plan: &RoutePlan, traffic: &Traffic, carriers: &[Carrier]) -> Value {
     let gateway = &traffic.gateway;
-    let mut rules: Vec<Value> = plan
-        .pins
-        .iter()
-        .map(|(pinned, target)| pin_rule(traffic, carriers, pinned, target))
-        .collect();
+    let mut rules: Vec<Value> =
+        plan.pins.iter().map(|(pinned, target)| pin_rule(traffic, carriers, pinned, target)).collect();
     rules.push(weighted_rule(gateway, &plan.weights));
     let mut spec = json!({"parentRefs": gateway.parent_refs, "rules": rules});
     if !gateway.hostnames.is_empty() {
@@ -39,18 +36,11 @@ pub fn route(agent: &Agent, plan: &RoutePlan, traffic: &Traffic, carriers: &[Car
 
 /// The header of the carrier `McpParam`.
 pub fn mcp_param_header(pin: Option<&Pin>) -> String {
-    let name = pin
-        .and_then(|pin| pin.mcp_param.as_deref())
-        .unwrap_or(MCP_PARAM);
+    let name = pin.and_then(|pin| pin.mcp_param.as_deref()).unwrap_or(MCP_PARAM);
     format!("Mcp-Param-{name}")
 }
 
-fn pin_rule(
-    traffic: &Traffic,
-    carriers: &[Carrier],
-    pinned: &ReleaseRef,
-    target: &ReleaseRef,
-) -> Value {
+fn pin_rule(traffic: &Traffic, carriers: &[Carrier], pinned: &ReleaseRef, target: &ReleaseRef) -> Value {
     let b32 = base32(&pinned.digest);
     let paths = &traffic.gateway.matches;
     let mut matches: Vec<Value> = vec![];
@@ -69,16 +59,9 @@ fn pin_rule(
 }
 
 fn weighted_rule(gateway: &GatewayBinding, weights: &[(ReleaseRef, i64)]) -> Value {
-    let matches = gateway
-        .matches
-        .iter()
-        .map(|path| json!({"path": path_match(path)}))
-        .collect();
-    let backends: Vec<(&ReleaseRef, Option<i64>)> = weights
-        .iter()
-        .filter(|(_, weight)| *weight > 0)
-        .map(|(release, weight)| (release, Some(*weight)))
-        .collect();
+    let matches = gateway.matches.iter().map(|path| json!({"path": path_match(path)})).collect();
+    let backends: Vec<(&ReleaseRef, Option<i64>)> =
+        weights.iter().filter(|(_, weight)| *weight > 0).map(|(release, weight)| (release, Some(*weight))).collect();
     rule(gateway, matches, "weighted", &backends)
 }
 
@@ -111,20 +94,13 @@ fn backend(release: &ReleaseRef, weight: Option<i64>) -> Value {
 
 /// What a follow-up of a release looks like by one carrier.
 fn carried(carrier: Carrier, b32: &str, pin: Option<&Pin>) -> Value {
-    let header = |kind: &str, name: &str, value: String| json!({"headers": [{"type": kind, "name": name, "value": value}]});
+    let header =
+        |kind: &str, name: &str, value: String| json!({"headers": [{"type": kind, "name": name, "value": value}]});
     match carrier {
         Carrier::Header => header("Exact", PIN_HEADER, b32.to_owned()),
-        Carrier::McpParam => header(
-            "RegularExpression",
-            &mcp_param_header(pin),
-            format!("{b32}-.*"),
-        ),
+        Carrier::McpParam => header("RegularExpression", &mcp_param_header(pin), format!("{b32}-.*")),
         Carrier::McpSession => header("RegularExpression", "Mcp-Session-Id", format!("{b32}-.*")),
-        Carrier::Cookie => header(
-            "RegularExpression",
-            "cookie",
-            format!("(.*; ?)?agent-release={b32}(;.*)?"),
-        ),
+        Carrier::Cookie => header("RegularExpression", "cookie", format!("(.*; ?)?agent-release={b32}(;.*)?")),
         Carrier::Query => {
             json!({"queryParams": [{"type": "Exact", "name": "agent_release", "value": b32}]})
         }
@@ -148,18 +124,10 @@ fn with_path(held: &Value, path: &Value) -> Value {
 fn filters(gateway: &GatewayBinding, assignment: &str) -> Vec<Value> {
     let ours = json!({"name": ASSIGNMENT_HEADER, "value": assignment});
     let mut filters: Vec<Value> = gateway.filters.iter().cloned().map(Value::Object).collect();
-    let theirs = filters
-        .iter_mut()
-        .find(|filter| filter.get("type") == Some(&json!("RequestHeaderModifier")));
-    match theirs
-        .and_then(|filter| filter.get_mut("requestHeaderModifier"))
-        .and_then(Value::as_object_mut)
-    {
+    let theirs = filters.iter_mut().find(|filter| filter.get("type") == Some(&json!("RequestHeaderModifier")));
+    match theirs.and_then(|filter| filter.get_mut("requestHeaderModifier")).and_then(Value::as_object_mut) {
         Some(modifier) => set_header(modifier, ours),
-        None => filters.insert(
-            0,
-            json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [ours]}}),
-        ),
+        None => filters.insert(0, json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [ours]}})),
     }
     filters
 }
@@ -168,10 +136,7 @@ fn set_header(modifier: &mut Map<String, Value>, ours: Value) {
     let set = modifier.entry("set").or_insert_with(|| json!([]));
     if let Some(headers) = set.as_array_mut() {
         headers.retain(|header| {
-            header
-                .get("name")
-                .and_then(Value::as_str)
-                .is_none_or(|name| !name.eq_ignore_ascii_case(ASSIGNMENT_HEADER))
+            header.get("name").and_then(Value::as_str).is_none_or(|name| !name.eq_ignore_ascii_case(ASSIGNMENT_HEADER))
         });
         headers.push(ours);
     }
@@ -196,11 +161,7 @@ mod tests {
     }
 
     fn agent() -> Agent {
-        Agent {
-            namespace: "agents".to_owned(),
-            name: "support".to_owned(),
-            uid: "u-1".to_owned(),
-        }
+        Agent { namespace: "agents".to_owned(), name: "support".to_owned(), uid: "u-1".to_owned() }
     }
 
     fn traffic(json: &Value) -> Traffic {
@@ -208,37 +169,23 @@ mod tests {
     }
 
     fn plain() -> Traffic {
-        traffic(
-            &json!({"gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["support.acme.example"]}}),
-        )
+        traffic(&json!({"gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["support.acme.example"]}}))
     }
 
     fn plan(canary: i64) -> RoutePlan {
         let (stable, trial) = (release('a'), release('b'));
         let mut weights = vec![(stable.clone(), 100 - canary), (trial.clone(), canary)];
         weights.retain(|(_, weight)| *weight > 0);
-        RoutePlan {
-            weights,
-            pins: vec![(stable.clone(), stable), (trial.clone(), trial)],
-        }
+        RoutePlan { weights, pins: vec![(stable.clone(), stable), (trial.clone(), trial)] }
     }
 
     fn rules(route: &Value) -> Vec<Value> {
-        route
-            .pointer("/spec/rules")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap()
+        route.pointer("/spec/rules").and_then(Value::as_array).cloned().unwrap()
     }
 
     #[test]
     fn pin_rules_come_first_and_the_weighted_rule_is_last() {
-        let route = route(
-            &agent(),
-            &plan(5),
-            &plain(),
-            &[Carrier::Header, Carrier::McpParam],
-        );
+        let route = route(&agent(), &plan(5), &plain(), &[Carrier::Header, Carrier::McpParam]);
         insta::assert_json_snapshot!(route);
     }
 
@@ -246,14 +193,8 @@ mod tests {
     fn a_canary_without_weight_has_a_pin_and_no_share_of_new_sessions() {
         let rules = rules(&route(&agent(), &plan(0), &plain(), &[Carrier::Header]));
         assert_eq!(rules.len(), 3);
-        assert_eq!(
-            rules[2]["backendRefs"],
-            json!([{"name": "support-a", "port": 80, "weight": 100}])
-        );
-        assert_eq!(
-            rules[1]["backendRefs"],
-            json!([{"name": "support-b", "port": 80}])
-        );
+        assert_eq!(rules[2]["backendRefs"], json!([{"name": "support-a", "port": 80, "weight": 100}]));
+        assert_eq!(rules[1]["backendRefs"], json!([{"name": "support-b", "port": 80}]));
     }
 
     #[test]
@@ -264,10 +205,7 @@ mod tests {
             pins: vec![(stable.clone(), stable.clone()), (rejected, stable)],
         };
         let rules = rules(&route(&agent(), &plan, &plain(), &[Carrier::Header]));
-        assert_eq!(
-            rules[1]["matches"][0]["headers"][0]["value"],
-            base32(&release('b').digest)
-        );
+        assert_eq!(rules[1]["matches"][0]["headers"][0]["value"], base32(&release('b').digest));
         assert_eq!(rules[1]["backendRefs"][0]["name"], "support-a");
     }
 
@@ -277,43 +215,19 @@ mod tests {
             "parentRefs": [{"name": "public"}],
             "matches": [{"type": "PathPrefix", "value": "/chat"}, {"type": "Exact", "value": "/mcp"}],
         }}));
-        let rules = rules(&route(
-            &agent(),
-            &plan(5),
-            &traffic,
-            &[Carrier::Header, Carrier::McpSession],
-        ));
-        let paths: Vec<&Value> = rules[0]["matches"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| &one["path"]["value"])
-            .collect();
-        let probe = json!(format!(
-            "{WELL_KNOWN_PATH}/{}",
-            base32(&release('a').digest)
-        ));
-        assert_eq!(
-            paths,
-            vec![
-                &json!("/chat"),
-                &json!("/mcp"),
-                &probe,
-                &json!("/chat"),
-                &json!("/mcp"),
-                &probe
-            ]
-        );
+        let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::Header, Carrier::McpSession]));
+        let paths: Vec<&Value> =
+            rules[0]["matches"].as_array().unwrap().iter().map(|one| &one["path"]["value"]).collect();
+        let probe = json!(format!("{WELL_KNOWN_PATH}/{}", base32(&release('a').digest)));
+        assert_eq!(paths, vec![&json!("/chat"), &json!("/mcp"), &probe, &json!("/chat"), &json!("/mcp"), &probe]);
         assert_eq!(rules[2]["matches"].as_array().unwrap().len(), 2);
     }
 
     #[test]
     fn a_header_filter_of_the_user_takes_our_header_in() {
-        let traffic = traffic(
-            &json!({"gateway": {"parentRefs": [{"name": "public"}], "filters": [
-                {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-team", "value": "a"}, {"name": "X-Agent-Assignment", "value": "forged"}]}},
-            ]}}),
-        );
+        let traffic = traffic(&json!({"gateway": {"parentRefs": [{"name": "public"}], "filters": [
+            {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-team", "value": "a"}, {"name": "X-Agent-Assignment", "value": "forged"}]}},
+        ]}}));
         let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::Header]));
         assert_eq!(
             rules[2]["filters"],
@@ -325,31 +239,17 @@ mod tests {
 
     #[test]
     fn the_header_of_an_mcp_argument_can_be_named() {
-        let traffic = traffic(
-            &json!({"gateway": {"parentRefs": [{"name": "public"}]}, "pin": {"mcpParam": "Thread"}}),
-        );
+        let traffic = traffic(&json!({"gateway": {"parentRefs": [{"name": "public"}]}, "pin": {"mcpParam": "Thread"}}));
         let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::McpParam]));
-        assert_eq!(
-            rules[0]["matches"][0]["headers"][0]["name"],
-            "Mcp-Param-Thread"
-        );
+        assert_eq!(rules[0]["matches"][0]["headers"][0]["name"], "Mcp-Param-Thread");
     }
 
     #[test]
     fn weights_sum_to_a_hundred() {
         for canary in [0, 1, 5, 50, 99, 100] {
-            let rules = rules(&route(
-                &agent(),
-                &plan(canary),
-                &plain(),
-                &[Carrier::Header],
-            ));
-            let sum: i64 = rules[2]["backendRefs"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|one| one["weight"].as_i64().unwrap())
-                .sum();
+            let rules = rules(&route(&agent(), &plan(canary), &plain(), &[Carrier::Header]));
+            let sum: i64 =
+                rules[2]["backendRefs"].as_array().unwrap().iter().map(|one| one["weight"].as_i64().unwrap()).sum();
             assert_eq!(sum, 100, "canary at {canary}");
         }
     }

@@ -37,9 +37,7 @@ pub enum TemplateInvalid {
     )]
     ProbesTaken(i64),
     /// There is no container.
-    #[error(
-        "spec.template.spec.containers: at least one container is needed: the first one is the harness"
-    )]
+    #[error("spec.template.spec.containers: at least one container is needed: the first one is the harness")]
     NoContainer,
 }
 
@@ -54,10 +52,7 @@ pub fn deployment(agent: &Agent, workload: &Workload<'_>) -> Result<Value, Templ
         "template": pods,
     });
     if let Some(metadata) = metadata.as_object_mut() {
-        metadata.insert(
-            "annotations".to_owned(),
-            json!({APPLIED: made_from(workload)}),
-        );
+        metadata.insert("annotations".to_owned(), json!({APPLIED: made_from(workload)}));
     }
     Ok(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}))
 }
@@ -77,12 +72,9 @@ fn pod_template(agent: &Agent, workload: &Workload<'_>) -> Result<Value, Templat
     let volumes = list(spec, "volumes");
     volumes.retain(|volume| volume.get("name") != Some(&json!(VOLUME)));
     volumes.push(json!({"name": VOLUME, "configMap": {"name": workload.release.revision}}));
-    let harness = list(spec, "containers")
-        .first_mut()
-        .and_then(Value::as_object_mut)
-        .ok_or(TemplateInvalid::NoContainer)?;
-    list(harness, "volumeMounts")
-        .push(json!({"name": VOLUME, "mountPath": MOUNT_PATH, "readOnly": true}));
+    let harness =
+        list(spec, "containers").first_mut().and_then(Value::as_object_mut).ok_or(TemplateInvalid::NoContainer)?;
+    list(harness, "volumeMounts").push(json!({"name": VOLUME, "mountPath": MOUNT_PATH, "readOnly": true}));
     add_environment(agent, workload, list(harness, "env"));
     add_probe(workload, harness)?;
     Ok(Value::Object(template))
@@ -96,29 +88,27 @@ fn add_labels(template: &mut Map<String, Value>, selector: &Value) {
 }
 
 /// The kubelet asks the harness which bytes it loaded: as readiness probe, or as startup probe where the user has a readiness probe.
-fn add_probe(
-    workload: &Workload<'_>,
-    harness: &mut Map<String, Value>,
-) -> Result<(), TemplateInvalid> {
+fn add_probe(workload: &Workload<'_>, harness: &mut Map<String, Value>) -> Result<(), TemplateInvalid> {
     if workload.contract_level < 1 {
         return Ok(());
     }
     let path = format!("{WELL_KNOWN_PATH}/{}", base32(&workload.release.digest));
     let get = json!({"path": path, "port": workload.port});
-    let taken = |harness: &Map<String, Value>, probe: &str| {
-        harness.get(probe).is_some_and(|probe| !probe.is_null())
-    };
-    match (
-        taken(harness, "readinessProbe"),
-        taken(harness, "startupProbe"),
-    ) {
+    let taken = |harness: &Map<String, Value>, probe: &str| harness.get(probe).is_some_and(|probe| !probe.is_null());
+    match (taken(harness, "readinessProbe"), taken(harness, "startupProbe")) {
         (false, _) => {
-            harness.insert("readinessProbe".to_owned(), json!({"httpGet": get, "periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 3}));
+            harness.insert(
+                "readinessProbe".to_owned(),
+                json!({"httpGet": get, "periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 3}),
+            );
             Ok(())
         }
         (true, false) => {
             // Long enough that a harness with other bytes is reported as that, not as a crash loop.
-            harness.insert("startupProbe".to_owned(), json!({"httpGet": get, "periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 600}));
+            harness.insert(
+                "startupProbe".to_owned(),
+                json!({"httpGet": get, "periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 600}),
+            );
             Ok(())
         }
         (true, true) => Err(TemplateInvalid::ProbesTaken(workload.contract_level)),
@@ -130,17 +120,11 @@ fn add_environment(agent: &Agent, workload: &Workload<'_>, env: &mut Vec<Value>)
     let resource = joined_attributes(env, &format!("service.version={digest}"));
     set(env, "AGENT_RELEASE_DIGEST", digest);
     set(env, "AGENT_RELEASE_NAME", &agent.name);
-    set(
-        env,
-        "AGENT_CONTRACT_LEVEL",
-        &workload.contract_level.to_string(),
-    );
+    set(env, "AGENT_CONTRACT_LEVEL", &workload.contract_level.to_string());
     set(env, "OTEL_RESOURCE_ATTRIBUTES", &resource);
     default(env, "OTEL_SERVICE_NAME", &agent.name);
     let own_endpoint = env.iter().any(|one| {
-        name_of(one).is_some_and(|name| {
-            name.starts_with("OTEL_EXPORTER_OTLP") && name.ends_with("ENDPOINT")
-        })
+        name_of(one).is_some_and(|name| name.starts_with("OTEL_EXPORTER_OTLP") && name.ends_with("ENDPOINT"))
     });
     if let Some(endpoint) = workload.otlp_endpoint.filter(|_| !own_endpoint) {
         set(env, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
@@ -150,17 +134,10 @@ fn add_environment(agent: &Agent, workload: &Workload<'_>, env: &mut Vec<Value>)
 
 /// The user's resource attributes with ours; a value from elsewhere (`valueFrom`) cannot be joined and gives way.
 fn joined_attributes(env: &[Value], ours: &str) -> String {
-    let theirs = env
-        .iter()
-        .find(|one| name_of(one) == Some("OTEL_RESOURCE_ATTRIBUTES"));
-    let theirs = theirs
-        .and_then(|one| one.get("value"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let kept = theirs
-        .split(',')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("service.version="));
+    let theirs = env.iter().find(|one| name_of(one) == Some("OTEL_RESOURCE_ATTRIBUTES"));
+    let theirs = theirs.and_then(|one| one.get("value")).and_then(Value::as_str).unwrap_or_default();
+    let kept =
+        theirs.split(',').map(str::trim).filter(|pair| !pair.is_empty() && !pair.starts_with("service.version="));
     kept.chain([ours]).collect::<Vec<_>>().join(",")
 }
 
@@ -208,11 +185,7 @@ mod tests {
     use super::*;
 
     fn agent() -> Agent {
-        Agent {
-            namespace: "agents".to_owned(),
-            name: "support".to_owned(),
-            uid: "u-1".to_owned(),
-        }
+        Agent { namespace: "agents".to_owned(), name: "support".to_owned(), uid: "u-1".to_owned() }
     }
 
     fn release() -> ReleaseRef {
@@ -224,8 +197,7 @@ mod tests {
     }
 
     fn made(container: &Value, level: i64) -> Result<Value, TemplateInvalid> {
-        let template =
-            json!({"metadata": {"labels": {"team": "x"}}, "spec": {"containers": [container]}});
+        let template = json!({"metadata": {"labels": {"team": "x"}}, "spec": {"containers": [container]}});
         let release = release();
         let workload = Workload {
             release: &release,
@@ -238,10 +210,7 @@ mod tests {
     }
 
     fn harness(deployment: &Value) -> Value {
-        deployment
-            .pointer("/spec/template/spec/containers/0")
-            .cloned()
-            .unwrap()
+        deployment.pointer("/spec/template/spec/containers/0").cloned().unwrap()
     }
 
     fn variable(harness: &Value, name: &str) -> Value {
@@ -253,9 +222,7 @@ mod tests {
 
     #[test]
     fn a_deployment_mounts_the_bundle_and_asks_for_its_digest() {
-        insta::assert_json_snapshot!(
-            made(&json!({"name": "agent", "image": "i@sha256:0"}), 1).unwrap()
-        );
+        insta::assert_json_snapshot!(made(&json!({"name": "agent", "image": "i@sha256:0"}), 1).unwrap());
     }
 
     #[test]
@@ -267,7 +234,9 @@ mod tests {
 
     #[test]
     fn a_readiness_probe_of_the_user_moves_ours_to_startup() {
-        let harness = harness(&made(&json!({"name": "agent", "image": "i", "readinessProbe": {"tcpSocket": {"port": 1}}}), 1).unwrap());
+        let harness = harness(
+            &made(&json!({"name": "agent", "image": "i", "readinessProbe": {"tcpSocket": {"port": 1}}}), 1).unwrap(),
+        );
         assert_eq!(harness["readinessProbe"], json!({"tcpSocket": {"port": 1}}));
         assert_eq!(
             harness["startupProbe"]["httpGet"]["path"],
@@ -285,40 +254,23 @@ mod tests {
     #[test]
     fn resource_attributes_of_the_user_are_kept_but_for_the_version() {
         let env = json!([{"name": "OTEL_RESOURCE_ATTRIBUTES", "value": "team=x, service.version=forged"}, {"name": "AGENT_RELEASE_DIGEST", "value": "forged"}]);
-        let harness =
-            harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
+        let harness = harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
         assert_eq!(
             variable(&harness, "OTEL_RESOURCE_ATTRIBUTES"),
             json!(format!("team=x,service.version={}", release().digest))
         );
-        assert_eq!(
-            variable(&harness, "AGENT_RELEASE_DIGEST"),
-            json!(release().digest)
-        );
+        assert_eq!(variable(&harness, "AGENT_RELEASE_DIGEST"), json!(release().digest));
     }
 
     #[test]
     fn an_endpoint_of_the_user_is_left_alone() {
-        let env =
-            json!([{"name": "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "value": "http://collector:4318"}]);
-        let harness =
-            harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
-        assert!(
-            !harness["env"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|one| one["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT")
-        );
+        let env = json!([{"name": "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "value": "http://collector:4318"}]);
+        let harness = harness(&made(&json!({"name": "agent", "image": "i", "env": env}), 1).unwrap());
+        assert!(!harness["env"].as_array().unwrap().iter().any(|one| one["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT"));
     }
 
     #[test]
     fn the_number_of_pods_is_not_part_of_it() {
-        assert_eq!(
-            made(&json!({"name": "agent", "image": "i"}), 1)
-                .unwrap()
-                .pointer("/spec/replicas"),
-            None
-        );
+        assert_eq!(made(&json!({"name": "agent", "image": "i"}), 1).unwrap().pointer("/spec/replicas"), None);
     }
 }

@@ -14,63 +14,34 @@ const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 /// Commands without a result, but for the one whose result was committed and is about to be written.
 pub fn pending(ctx: &Context, agent: &Agent, status: &AgentReleaseStatus) -> Vec<CommandSeen> {
     let answered = status.last_command.as_ref().map(|last| last.uid.as_str());
-    let mut commands = ctx
-        .stores
-        .commands
-        .state_filter(|command| concerns(command, agent) && is_open(command));
+    let mut commands = ctx.stores.commands.state_filter(|command| concerns(command, agent) && is_open(command));
     commands.retain(|command| command.metadata.uid.as_deref() != answered);
     commands.sort_by_key(|command| {
-        (
-            command
-                .metadata
-                .creation_timestamp
-                .as_ref()
-                .map(|time| time.0),
-            command.metadata.name.clone(),
-        )
+        (command.metadata.creation_timestamp.as_ref().map(|time| time.0), command.metadata.name.clone())
     });
     let now = jiff::Timestamp::now();
-    commands
-        .iter()
-        .map(|command| seen(ctx, agent, command, now))
-        .collect()
+    commands.iter().map(|command| seen(ctx, agent, command, now)).collect()
 }
 
 fn concerns(command: &ReleaseCommand, agent: &Agent) -> bool {
-    command.spec.release == agent.name
-        && command.metadata.namespace.as_deref() == Some(&agent.namespace)
+    command.spec.release == agent.name && command.metadata.namespace.as_deref() == Some(&agent.namespace)
 }
 
 fn is_open(command: &ReleaseCommand) -> bool {
-    command
-        .status
-        .as_ref()
-        .is_none_or(|status| status.result.is_none())
+    command.status.as_ref().is_none_or(|status| status.result.is_none())
 }
 
 /// Whether a command came too late.
 pub fn expired(command: &ReleaseCommand, now: jiff::Timestamp) -> bool {
-    let created = command
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map(|time| time.0);
+    let created = command.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let until = command.spec.expires_at.as_ref().map(|time| time.0);
     let until = until.or_else(|| created.and_then(|created| created.checked_add(LIFETIME).ok()));
     until.is_some_and(|until| now > until)
 }
 
-fn seen(
-    ctx: &Context,
-    agent: &Agent,
-    command: &ReleaseCommand,
-    now: jiff::Timestamp,
-) -> CommandSeen {
+fn seen(ctx: &Context, agent: &Agent, command: &ReleaseCommand, now: jiff::Timestamp) -> CommandSeen {
     let spec = &command.spec;
-    let to = spec
-        .to_revision
-        .as_ref()
-        .map(|name| (name, revision(ctx, agent, name)));
+    let to = spec.to_revision.as_ref().map(|name| (name, revision(ctx, agent, name)));
     CommandSeen {
         uid: command.metadata.uid.clone().unwrap_or_default(),
         name: command.metadata.name.clone().unwrap_or_default(),
@@ -83,20 +54,15 @@ fn seen(
         reason: spec.reason.clone(),
         full: spec.full.unwrap_or_default(),
         no_bake_rollback: spec.no_bake_rollback.unwrap_or_default(),
-        to_missing: to
-            .as_ref()
-            .filter(|(_, found)| found.is_none())
-            .map(|(name, _)| (*name).clone()),
+        to_missing: to.as_ref().filter(|(_, found)| found.is_none()).map(|(name, _)| (*name).clone()),
         to: to.and_then(|(_, found)| found),
         expired: expired(command, now),
     }
 }
 
 fn revision(ctx: &Context, agent: &Agent, name: &str) -> Option<ReleaseRef> {
-    let found: std::sync::Arc<AgentRevision> = ctx
-        .stores
-        .revisions
-        .get(&kube::runtime::reflector::ObjectRef::new(name).within(&agent.namespace))?;
+    let found: std::sync::Arc<AgentRevision> =
+        ctx.stores.revisions.get(&kube::runtime::reflector::ObjectRef::new(name).within(&agent.namespace))?;
     (found.spec.agent == agent.name).then(|| ReleaseRef {
         digest: found.spec.digest.clone(),
         behavior_digest: found.spec.behavior_digest.clone(),
@@ -133,13 +99,7 @@ mod tests {
         let at = |time: &str| time.parse().unwrap();
         assert!(!expired(&command(None), at("2026-01-01T00:59:59Z")));
         assert!(expired(&command(None), at("2026-01-01T01:00:01Z")));
-        assert!(expired(
-            &command(Some("2026-01-01T00:05:00Z")),
-            at("2026-01-01T00:06:00Z")
-        ));
-        assert!(!expired(
-            &command(Some("2026-01-02T00:00:00Z")),
-            at("2026-01-01T10:00:00Z")
-        ));
+        assert!(expired(&command(Some("2026-01-01T00:05:00Z")), at("2026-01-01T00:06:00Z")));
+        assert!(!expired(&command(Some("2026-01-02T00:00:00Z")), at("2026-01-01T10:00:00Z")));
     }
 }

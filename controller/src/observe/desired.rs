@@ -43,10 +43,7 @@ pub async fn wanted(
     memory: &mut Memory,
 ) -> Result<(Wanted, Option<Arc<Prepared>>), Error> {
     let generation = release.metadata.generation.unwrap_or_default();
-    let known = memory
-        .prepared
-        .clone()
-        .filter(|prepared| prepared.generation == generation);
+    let known = memory.prepared.clone().filter(|prepared| prepared.generation == generation);
     let prepared = match known {
         Some(prepared) => prepared,
         None => match work_out(ctx, agent, &release.spec, generation).await? {
@@ -81,32 +78,19 @@ async fn work_out(
             return Ok(Err(Wanted::WaitingForContent { why, settings }));
         }
         (checked, built) => {
-            return Ok(Err(invalid(
-                &problems(checked.err(), built.err()),
-                settings,
-            )));
+            return Ok(Err(invalid(&problems(checked.err(), built.err()), settings)));
         }
     };
-    let (wrong, warnings): (Vec<Finding>, Vec<Finding>) = preflight::check_with(spec, &contents)
-        .into_iter()
-        .partition(Finding::blocks);
+    let (wrong, warnings): (Vec<Finding>, Vec<Finding>) =
+        preflight::check_with(spec, &contents).into_iter().partition(Finding::blocks);
     let mut wrong: Vec<String> = wrong.iter().map(finding).collect();
     if wrong.is_empty() {
         wrong.extend(template_problem(ctx, agent, spec, &built).await?);
     }
     if !wrong.is_empty() {
-        return Ok(Err(Wanted::Invalid {
-            problems: wrong,
-            settings: Some(settings),
-        }));
+        return Ok(Err(Wanted::Invalid { problems: wrong, settings: Some(settings) }));
     }
-    Ok(Ok(Prepared {
-        generation,
-        built,
-        policy,
-        settings,
-        warnings: warnings.iter().map(finding).collect(),
-    }))
+    Ok(Ok(Prepared { generation, built, policy, settings, warnings: warnings.iter().map(finding).collect() }))
 }
 
 fn problems(policy: Option<Vec<Problem>>, built: Option<NotBuilt>) -> Vec<Problem> {
@@ -119,10 +103,7 @@ fn problems(policy: Option<Vec<Problem>>, built: Option<NotBuilt>) -> Vec<Proble
 }
 
 fn invalid(problems: &[Problem], settings: Option<Settings>) -> Wanted {
-    Wanted::Invalid {
-        problems: problems.iter().map(words).collect(),
-        settings,
-    }
+    Wanted::Invalid { problems: problems.iter().map(words).collect(), settings }
 }
 
 /// One problem as people read it.
@@ -139,25 +120,14 @@ fn finding(finding: &Finding) -> String {
 }
 
 /// The texts that the spec refers to, as they are now.
-async fn contents(
-    ctx: &Context,
-    agent: &Agent,
-    spec: &AgentReleaseSpec,
-) -> Result<Contents, Error> {
+async fn contents(ctx: &Context, agent: &Agent, spec: &AgentReleaseSpec) -> Result<Contents, Error> {
     let mut contents = Contents::new();
     let mut maps: BTreeMap<String, Option<ConfigMap>> = BTreeMap::new();
     for reference in digest::references(spec) {
         if !maps.contains_key(&reference.config_map) {
-            let found = ctx
-                .api::<ConfigMap>(agent)
-                .get_opt(&reference.config_map)
-                .await;
+            let found = ctx.api::<ConfigMap>(agent).get_opt(&reference.config_map).await;
             let found = found.map_err(|cause| {
-                Error::api(
-                    "read",
-                    format!("ConfigMap {}/{}", agent.namespace, reference.config_map),
-                    cause,
-                )
+                Error::api("read", format!("ConfigMap {}/{}", agent.namespace, reference.config_map), cause)
             })?;
             maps.insert(reference.config_map.clone(), found);
         }
@@ -191,59 +161,34 @@ async fn template_problem(
         Err(problem) => return Ok(Some(problem.to_string())),
     };
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
-    let api: kube::Api<DynamicObject> =
-        kube::Api::namespaced_with(ctx.shared.client.clone(), &agent.namespace, &kind);
-    let params = PatchParams {
-        dry_run: true,
-        ..PatchParams::apply(MANAGER).force()
-    };
-    match api
-        .patch(&built.release.revision, &params, &Patch::Apply(&deployment))
-        .await
-    {
+    let api: kube::Api<DynamicObject> = kube::Api::namespaced_with(ctx.shared.client.clone(), &agent.namespace, &kind);
+    let params = PatchParams { dry_run: true, ..PatchParams::apply(MANAGER).force() };
+    match api.patch(&built.release.revision, &params, &Patch::Apply(&deployment)).await {
         Ok(_) => Ok(None),
         Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 => {
             Ok(Some(template_words(&status.message)))
         }
         // Server-side apply answers an unknown field or a wrong type with 500 and the words of its schema.
-        Err(kube::Error::Api(status))
-            if status.code == 500 && status.message.contains("schema") =>
-        {
+        Err(kube::Error::Api(status)) if status.code == 500 && status.message.contains("schema") => {
             Ok(Some(template_words(&status.message)))
         }
-        Err(cause) => Err(Error::api(
-            "dry-run",
-            format!("Deployment {}/{}", agent.namespace, built.release.revision),
-            cause,
-        )),
+        Err(cause) => {
+            Err(Error::api("dry-run", format!("Deployment {}/{}", agent.namespace, built.release.revision), cause))
+        }
     }
 }
 
 /// The API server speaks of a Deployment; the user wrote a template.
 fn template_words(message: &str) -> String {
-    let own = message
-        .split_once("is invalid: ")
-        .map_or(message, |(_, own)| own);
-    format!(
-        "spec.template: {}",
-        own.replace("spec.template.spec.", "spec.")
-    )
+    let own = message.split_once("is invalid: ").map_or(message, |(_, own)| own);
+    format!("spec.template: {}", own.replace("spec.template.spec.", "spec."))
 }
 
 /// Components that differ from the release that serves.
 fn changed(ctx: &Context, agent: &Agent, release: &AgentRelease, built: &Built) -> Vec<String> {
-    let live = release
-        .status
-        .as_ref()
-        .and_then(|status| status.state.as_ref())
-        .and_then(phase::live);
-    let live = live.and_then(|live| {
-        ctx.stores
-            .revisions
-            .get(&ObjectRef::new(&live.revision).within(&agent.namespace))
-    });
-    live.map(|live| digest::changed_components(&live.spec.components, &built.components))
-        .unwrap_or_default()
+    let live = release.status.as_ref().and_then(|status| status.state.as_ref()).and_then(phase::live);
+    let live = live.and_then(|live| ctx.stores.revisions.get(&ObjectRef::new(&live.revision).within(&agent.namespace)));
+    live.map(|live| digest::changed_components(&live.spec.components, &built.components)).unwrap_or_default()
 }
 
 /// Whether a store's object belongs to an agent.

@@ -38,11 +38,7 @@ pub struct Scene {
 }
 
 /// Looks at everything.
-pub async fn observe(
-    ctx: &Context,
-    release: &AgentRelease,
-    memory: &mut Memory,
-) -> Result<Scene, Error> {
+pub async fn observe(ctx: &Context, release: &AgentRelease, memory: &mut Memory) -> Result<Scene, Error> {
     let agent = Agent::of(release);
     let status = confirmed_status(release, memory);
     let (wanted, prepared) = desired::wanted(ctx, &agent, release, memory).await?;
@@ -53,22 +49,9 @@ pub async fn observe(
     let revisions = revisions::seen(ctx, &agent, &named, &expected, memory).await;
     let route = route::read(ctx, &agent, memory).await?;
     let mut route_seen = route::seen(&agent, release, &settings, &expected, route.as_ref());
-    probe::through_gateway(
-        ctx,
-        &agent,
-        release,
-        &status,
-        &settings,
-        &revisions,
-        &mut route_seen,
-        memory,
-    )
-    .await;
+    probe::through_gateway(ctx, &agent, release, &status, &settings, &revisions, &mut route_seen, memory).await;
     let policy = prepared.as_ref().map(|prepared| &prepared.policy);
-    ctx.shared
-        .evidence
-        .follow(ctx, &agent, &status, policy)
-        .await?;
+    ctx.shared.evidence.follow(ctx, &agent, &status, policy).await?;
     if in_force(&route_seen) {
         ctx.shared.evidence.in_force(&agent, &status);
     }
@@ -88,22 +71,14 @@ pub async fn observe(
         commands,
         past,
     };
-    Ok(Scene {
-        agent,
-        observed,
-        prepared,
-        settings,
-        route,
-    })
+    Ok(Scene { agent, observed, prepared, settings, route })
 }
 
 /// The committed status; a pending record that is an object by now is pending no more.
 fn confirmed_status(release: &AgentRelease, memory: &Memory) -> AgentReleaseStatus {
     let mut status = release.status.clone().unwrap_or_default();
-    let confirmed = status
-        .pending_record
-        .as_ref()
-        .is_some_and(|record| memory.recorded.as_deref() == Some(&record.name));
+    let confirmed =
+        status.pending_record.as_ref().is_some_and(|record| memory.recorded.as_deref() == Some(&record.name));
     if confirmed {
         status.pending_record = None;
     }
@@ -136,22 +111,10 @@ fn named(
     let mut named: Vec<ReleaseRef> = vec![];
     if let Some(state) = &status.state {
         named.extend(
-            [
-                phase::live(state),
-                phase::trial(state),
-                phase::predecessor(state),
-            ]
-            .into_iter()
-            .flatten()
-            .cloned(),
+            [phase::live(state), phase::trial(state), phase::predecessor(state)].into_iter().flatten().cloned(),
         );
     }
-    named.extend(
-        status
-            .retiring
-            .iter()
-            .map(|retiring| retiring.release.clone()),
-    );
+    named.extend(status.retiring.iter().map(|retiring| retiring.release.clone()));
     if let Wanted::Release { release, .. } = wanted {
         named.push(release.clone());
     }
@@ -170,10 +133,7 @@ fn settings(wanted: &Wanted, release: &AgentRelease) -> Settings {
     match wanted {
         Wanted::Release { settings, .. }
         | Wanted::WaitingForContent { settings, .. }
-        | Wanted::Invalid {
-            settings: Some(settings),
-            ..
-        } => settings.clone(),
+        | Wanted::Invalid { settings: Some(settings), .. } => settings.clone(),
         Wanted::Invalid { settings: None, .. } => Settings {
             replicas: release.spec.replicas,
             suspend: true,
@@ -183,11 +143,7 @@ fn settings(wanted: &Wanted, release: &AgentRelease) -> Settings {
             revision_history_limit: 10,
             ready_when: ReadyWhen::Promoted,
             carriers: vec![Carrier::Header, Carrier::McpParam],
-            contract_level: release
-                .spec
-                .contract
-                .as_ref()
-                .map_or(0, |contract| contract.level),
+            contract_level: release.spec.contract.as_ref().map_or(0, |contract| contract.level),
         },
     }
 }

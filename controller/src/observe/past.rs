@@ -23,9 +23,7 @@ pub async fn attempts(
     }
     let ledgers = list(ctx, agent).await?;
     let mut past: Vec<PastAttempt> = ledgers.into_iter().map(attempt).collect();
-    past.sort_by(|one, other| {
-        (&one.behavior_digest, one.attempt).cmp(&(&other.behavior_digest, other.attempt))
-    });
+    past.sort_by(|one, other| (&one.behavior_digest, one.attempt).cmp(&(&other.behavior_digest, other.attempt)));
     Ok(past)
 }
 
@@ -34,13 +32,7 @@ pub async fn list(ctx: &Context, agent: &Agent) -> Result<Vec<EvidenceLedger>, E
     let params = ListParams::default().labels(&format!("{NAME_LABEL}={}", agent.name));
     let listed = ctx.api::<EvidenceLedger>(agent).list(&params).await;
     Ok(listed
-        .map_err(|cause| {
-            Error::api(
-                "list",
-                format!("EvidenceLedgers of {}/{}", agent.namespace, agent.name),
-                cause,
-            )
-        })?
+        .map_err(|cause| Error::api("list", format!("EvidenceLedgers of {}/{}", agent.namespace, agent.name), cause))?
         .items)
 }
 

@@ -68,15 +68,14 @@ pub async fn through_gateway(
     let Some(State::Canary(canary)) = &status.state else {
         return;
     };
-    let ready = revisions
-        .iter()
-        .any(|seen| seen.digest == canary.trial.digest && seen.ready > 0 && seen.endpoints > 0);
+    let ready = revisions.iter().any(|seen| seen.digest == canary.trial.digest && seen.ready > 0 && seen.endpoints > 0);
     if !ready {
         return;
     }
-    let known = memory.probed.clone().filter(|probed| {
-        probed.digest == canary.trial.digest && is_good_still(probed, canary.weight)
-    });
+    let known = memory
+        .probed
+        .clone()
+        .filter(|probed| probed.digest == canary.trial.digest && is_good_still(probed, canary.weight));
     let probed = match known {
         Some(probed) => probed,
         None => probe_pins(ctx, agent, release, settings, &canary.trial).await,
@@ -101,10 +100,7 @@ async fn still_reached(
     let target = Target::of(ctx, agent, &release.spec.traffic.gateway).await?;
     let mut all_answered = true;
     for carrier in &settings.carriers {
-        match target
-            .probe(ctx, &release.spec.traffic, *carrier, gone)
-            .await
-        {
+        match target.probe(ctx, &release.spec.traffic, *carrier, gone).await {
             Met::Release => return Some(true),
             Met::Other => {}
             Met::Silence => all_answered = false,
@@ -123,7 +119,10 @@ async fn probe_pins(
     let mut missing = vec![];
     let mut held = vec![];
     match Target::of(ctx, agent, &release.spec.traffic.gateway).await {
-        None => missing.push("pins were not probed: the Gateway's status has no address, so give spec.traffic.gateway.probeAddress".to_owned()),
+        None => missing.push(
+            "pins were not probed: the Gateway's status has no address, so give spec.traffic.gateway.probeAddress"
+                .to_owned(),
+        ),
         Some(target) => {
             for carrier in &settings.carriers {
                 let met = target.probe(ctx, &release.spec.traffic, *carrier, trial).await;
@@ -132,12 +131,7 @@ async fn probe_pins(
             }
         }
     }
-    Probed {
-        digest: trial.digest.clone(),
-        at: Instant::now(),
-        holds: enough(&held),
-        missing,
-    }
+    Probed { digest: trial.digest.clone(), at: Instant::now(), holds: enough(&held), missing }
 }
 
 /// The Core carrier must hold; others may be beyond the gateway, and are named. Absent where nothing could be asked.
@@ -152,12 +146,8 @@ fn enough(held: &[(Carrier, bool)]) -> Option<bool> {
 fn complaint(carrier: Carrier, met: Met, address: &str) -> Option<String> {
     match met {
         Met::Release => None,
-        Met::Other => Some(format!(
-            "{carrier:?}: the gateway does not send a pinned request to its release"
-        )),
-        Met::Silence => Some(format!(
-            "{carrier:?}: the gateway at {address} does not answer"
-        )),
+        Met::Other => Some(format!("{carrier:?}: the gateway does not send a pinned request to its release")),
+        Met::Silence => Some(format!("{carrier:?}: the gateway at {address} does not answer")),
     }
 }
 
@@ -174,20 +164,11 @@ impl Target {
             None => gateway_address(ctx, agent, gateway).await?,
         };
         // A wildcard host name stands for any name below it.
-        let host = gateway
-            .hostnames
-            .first()
-            .map(|host| host.replacen('*', "rollpin-probe", 1));
+        let host = gateway.hostnames.first().map(|host| host.replacen('*', "rollpin-probe", 1));
         Some(Self { address, host })
     }
 
-    async fn probe(
-        &self,
-        ctx: &Context,
-        traffic: &Traffic,
-        carrier: Carrier,
-        release: &ReleaseRef,
-    ) -> Met {
+    async fn probe(&self, ctx: &Context, traffic: &Traffic, carrier: Carrier, release: &ReleaseRef) -> Met {
         let b32 = base32(&release.digest);
         let Some(headers) = self.headers(carrier, &b32, traffic) else {
             return Met::Silence;
@@ -199,12 +180,7 @@ impl Target {
                 format!("{WELL_KNOWN_PATH}/{b32}")
             }
         };
-        let request = ctx
-            .shared
-            .http
-            .get(format!("http://{}{path}", self.address))
-            .headers(headers)
-            .timeout(PATIENCE);
+        let request = ctx.shared.http.get(format!("http://{}{path}", self.address)).headers(headers).timeout(PATIENCE);
         match request.send().await {
             Ok(answer) if answer.status() == StatusCode::OK => Met::Release,
             Ok(_) => Met::Other,
@@ -219,18 +195,12 @@ impl Target {
         }
         let (name, value) = match carrier {
             Carrier::Header => (PIN_HEADER.to_owned(), b32.to_owned()),
-            Carrier::McpParam => (
-                traffic::mcp_param_header(traffic.pin.as_ref()),
-                format!("{b32}-probe"),
-            ),
+            Carrier::McpParam => (traffic::mcp_param_header(traffic.pin.as_ref()), format!("{b32}-probe")),
             Carrier::McpSession => ("Mcp-Session-Id".to_owned(), format!("{b32}-probe")),
             Carrier::Cookie => ("cookie".to_owned(), format!("agent-release={b32}")),
             Carrier::PathPrefix | Carrier::Query => return Some(headers),
         };
-        headers.insert(
-            HeaderName::try_from(name).ok()?,
-            HeaderValue::from_str(&value).ok()?,
-        );
+        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::from_str(&value).ok()?);
         Some(headers)
     }
 }
@@ -239,32 +209,15 @@ impl Target {
 async fn gateway_address(ctx: &Context, agent: &Agent, gateway: &GatewayBinding) -> Option<String> {
     let parent = gateway.parent_refs.first()?;
     let namespace = parent.namespace.as_deref().unwrap_or(&agent.namespace);
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "gateway.networking.k8s.io",
-        "v1",
-        "Gateway",
-    ));
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway"));
     let api: Api<DynamicObject> = Api::namespaced_with(ctx.shared.client.clone(), namespace, &kind);
     let found = api.get_opt(&parent.name).await.ok().flatten()?;
-    let address = found
-        .data
-        .pointer("/status/addresses/0/value")
-        .and_then(Value::as_str)?;
-    let listeners = found
-        .data
-        .pointer("/spec/listeners")
-        .and_then(Value::as_array)?;
+    let address = found.data.pointer("/status/addresses/0/value").and_then(Value::as_str)?;
+    let listeners = found.data.pointer("/spec/listeners").and_then(Value::as_array)?;
     let named = |listener: &&Value| {
-        parent
-            .section_name
-            .as_deref()
-            .is_none_or(|name| listener.get("name").and_then(Value::as_str) == Some(name))
+        parent.section_name.as_deref().is_none_or(|name| listener.get("name").and_then(Value::as_str) == Some(name))
     };
-    let port = listeners
-        .iter()
-        .find(named)?
-        .get("port")
-        .and_then(Value::as_i64)?;
+    let port = listeners.iter().find(named)?.get("port").and_then(Value::as_i64)?;
     Some(format!("{address}:{port}"))
 }
 
@@ -274,14 +227,8 @@ mod tests {
 
     #[test]
     fn the_core_carrier_must_hold_and_others_may_be_missing() {
-        assert_eq!(
-            enough(&[(Carrier::Header, true), (Carrier::McpParam, false)]),
-            Some(true)
-        );
-        assert_eq!(
-            enough(&[(Carrier::Header, false), (Carrier::McpParam, true)]),
-            Some(false)
-        );
+        assert_eq!(enough(&[(Carrier::Header, true), (Carrier::McpParam, false)]), Some(true));
+        assert_eq!(enough(&[(Carrier::Header, false), (Carrier::McpParam, true)]), Some(false));
         assert_eq!(enough(&[(Carrier::McpSession, false)]), Some(false));
     }
 

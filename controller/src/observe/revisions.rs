@@ -35,55 +35,28 @@ pub async fn seen(
     all
 }
 
-async fn one(
-    ctx: &Context,
-    agent: &Agent,
-    release: &ReleaseRef,
-    expected: &Plan,
-    memory: &mut Memory,
-) -> RevisionSeen {
+async fn one(ctx: &Context, agent: &Agent, release: &ReleaseRef, expected: &Plan, memory: &mut Memory) -> RevisionSeen {
     let within = |name: &str| ObjectRef::<Deployment>::new(name).within(&agent.namespace);
-    let revision = ctx
-        .stores
-        .revisions
-        .get(&ObjectRef::new(&release.revision).within(&agent.namespace));
+    let revision = ctx.stores.revisions.get(&ObjectRef::new(&release.revision).within(&agent.namespace));
     let deployment = ctx.stores.deployments.get(&within(&release.revision));
     let asked = expected
         .workloads
         .iter()
         .find(|workload| workload.release.digest == release.digest)
         .and_then(|workload| workload.replicas);
-    let there = deployment
-        .as_ref()
-        .and_then(|deployment| deployment.spec.as_ref()?.replicas)
-        .unwrap_or(0);
-    let ready = deployment
-        .as_ref()
-        .and_then(|deployment| deployment.status.as_ref()?.ready_replicas)
-        .unwrap_or(0);
+    let there = deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas).unwrap_or(0);
+    let ready = deployment.as_ref().and_then(|deployment| deployment.status.as_ref()?.ready_replicas).unwrap_or(0);
     // The copy of a Deployment that was just scaled may be older than the plan: what is asked for counts.
     let wanted = asked.map_or(there, |asked| asked.max(there));
     let problem = if ready < wanted {
-        problem(
-            ctx,
-            agent,
-            release,
-            deployment.as_deref(),
-            revision.as_deref(),
-        )
-        .await
+        problem(ctx, agent, release, deployment.as_deref(), revision.as_deref()).await
     } else {
         None
     };
     RevisionSeen {
         digest: release.digest.clone(),
-        intact: revision
-            .as_deref()
-            .is_some_and(|revision| intact(revision, release, memory)),
-        baked: revision
-            .as_deref()
-            .and_then(|revision| revision.status.as_ref())
-            .is_some_and(|status| status.baked),
+        intact: revision.as_deref().is_some_and(|revision| intact(revision, release, memory)),
+        baked: revision.as_deref().and_then(|revision| revision.status.as_ref()).is_some_and(|status| status.baked),
         wanted,
         ready,
         endpoints: endpoints(ctx, agent, release),
@@ -114,27 +87,19 @@ pub fn intact(revision: &AgentRevision, release: &ReleaseRef, memory: &mut Memor
 
 fn endpoints(ctx: &Context, agent: &Agent, release: &ReleaseRef) -> i32 {
     let slices = ctx.stores.slices.state_filter(|slice: &EndpointSlice| {
-        belongs(slice, agent)
-            && slice.labels().get("kubernetes.io/service-name") == Some(&release.revision)
+        belongs(slice, agent) && slice.labels().get("kubernetes.io/service-name") == Some(&release.revision)
     });
     let ready = slices
         .iter()
         .flat_map(|slice| &slice.endpoints)
-        .filter(|endpoint| {
-            endpoint
-                .conditions
-                .as_ref()
-                .is_some_and(|conditions| conditions.ready != Some(false))
-        });
+        .filter(|endpoint| endpoint.conditions.as_ref().is_some_and(|conditions| conditions.ready != Some(false)));
     i32::try_from(ready.count()).unwrap_or(i32::MAX)
 }
 
 /// Pods of a release.
 pub fn pods(ctx: &Context, agent: &Agent, release: &ReleaseRef) -> Vec<std::sync::Arc<Pod>> {
     let b32 = base32(&release.digest);
-    ctx.stores
-        .pods
-        .state_filter(|pod| belongs(pod, agent) && pod.labels().get(RELEASE_LABEL) == Some(&b32))
+    ctx.stores.pods.state_filter(|pod| belongs(pod, agent) && pod.labels().get(RELEASE_LABEL) == Some(&b32))
 }
 
 async fn problem(
@@ -162,15 +127,10 @@ async fn problem(
 
 fn quota(deployment: &Deployment) -> Option<PodProblem> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
-    let failure = conditions
-        .iter()
-        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+    let failure =
+        conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
     let message = failure.message.clone().unwrap_or_default();
-    let reason = if message.contains("exceeded quota") {
-        "Quota"
-    } else {
-        "NotReady"
-    };
+    let reason = if message.contains("exceeded quota") { "Quota" } else { "NotReady" };
     Some(named(reason, &message))
 }
 
@@ -183,16 +143,9 @@ fn pod_problem(pod: &Pod) -> Option<PodProblem> {
             && condition.reason.as_deref() == Some("Unschedulable")
     });
     if let Some(condition) = unschedulable {
-        return Some(named(
-            "Unschedulable",
-            condition.message.as_deref().unwrap_or("no node has room"),
-        ));
+        return Some(named("Unschedulable", condition.message.as_deref().unwrap_or("no node has room")));
     }
-    let mut containers = status
-        .init_container_statuses
-        .iter()
-        .chain(&status.container_statuses)
-        .flatten();
+    let mut containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     containers.find_map(container_problem)
 }
 
@@ -200,42 +153,23 @@ fn container_problem(container: &ContainerStatus) -> Option<PodProblem> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let message = waiting.message.as_deref().unwrap_or_default();
     match waiting.reason.as_deref()? {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-            Some(named(
-                "ImagePull",
-                &format!(
-                    "container {} cannot get image {}: {message}",
-                    container.name, container.image
-                ),
-            ))
-        }
+        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => Some(named(
+            "ImagePull",
+            &format!("container {} cannot get image {}: {message}", container.name, container.image),
+        )),
         "CrashLoopBackOff" => Some(named(
             "CrashLoop",
-            &format!(
-                "container {} ended {} times{}",
-                container.name,
-                container.restart_count,
-                last_words(container)
-            ),
+            &format!("container {} ended {} times{}", container.name, container.restart_count, last_words(container)),
         )),
         reason @ ("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
-            Some(named(
-                "NotReady",
-                &format!(
-                    "container {} does not start: {reason}: {message}",
-                    container.name
-                ),
-            ))
+            Some(named("NotReady", &format!("container {} does not start: {reason}: {message}", container.name)))
         }
         _ => None,
     }
 }
 
 fn last_words(container: &ContainerStatus) -> String {
-    let ended = container
-        .last_state
-        .as_ref()
-        .and_then(|state| state.terminated.as_ref());
+    let ended = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     ended.map_or_else(String::new, |ended| match &ended.message {
         Some(message) => format!(", last with code {}: {message}", ended.exit_code),
         None => format!(", last with code {}", ended.exit_code),
@@ -243,53 +177,31 @@ fn last_words(container: &ContainerStatus) -> String {
 }
 
 fn named(reason: &str, message: &str) -> PodProblem {
-    PodProblem {
-        reason: reason.to_owned(),
-        message: message.chars().take(MESSAGE).collect(),
-    }
+    PodProblem { reason: reason.to_owned(), message: message.chars().take(MESSAGE).collect() }
 }
 
 fn is_running_unready(pod: &Pod) -> bool {
     let Some(status) = &pod.status else {
         return false;
     };
-    let ready = status
-        .conditions
-        .iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    status.phase.as_deref() == Some("Running")
-        && !ready
-        && pod.metadata.deletion_timestamp.is_none()
+    let ready =
+        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    status.phase.as_deref() == Some("Running") && !ready && pod.metadata.deletion_timestamp.is_none()
 }
 
 /// Asks an unready harness which bytes it loaded. For the words only: readiness is the kubelet's to say.
 async fn attest(ctx: &Context, pod: &Pod, release: &ReleaseRef, port: i32) -> Option<PodProblem> {
     let address: std::net::IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
     let socket = std::net::SocketAddr::new(address, u16::try_from(port).ok()?);
-    let url = format!(
-        "http://{socket}{WELL_KNOWN_PATH}/{}",
-        base32(&release.digest)
-    );
-    let answer = ctx
-        .shared
-        .http
-        .get(url)
-        .timeout(Duration::from_secs(1))
-        .send()
-        .await
-        .ok()?;
+    let url = format!("http://{socket}{WELL_KNOWN_PATH}/{}", base32(&release.digest));
+    let answer = ctx.shared.http.get(url).timeout(Duration::from_secs(1)).send().await.ok()?;
     if answer.status() != reqwest::StatusCode::SERVICE_UNAVAILABLE {
         return None;
     }
     let body = answer.text().await.ok()?;
     let loaded = loaded_digest(&body)?;
-    (loaded != release.digest).then(|| {
-        named(
-            "DigestMismatch",
-            &format!("the harness loaded {loaded}, not {}", release.digest),
-        )
-    })
+    (loaded != release.digest)
+        .then(|| named("DigestMismatch", &format!("the harness loaded {loaded}, not {}", release.digest)))
 }
 
 /// The first digest in an answer, whatever is around it.
@@ -328,10 +240,7 @@ mod tests {
         let problem = pod_problem(&pod).unwrap();
         assert_eq!(
             (problem.reason.as_str(), problem.message.as_str()),
-            (
-                "CrashLoop",
-                "container agent ended 4 times, last with code 7"
-            )
+            ("CrashLoop", "container agent ended 4 times, last with code 7")
         );
     }
 
@@ -347,10 +256,7 @@ mod tests {
     #[test]
     fn the_digest_is_found_in_any_answer() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        assert_eq!(
-            loaded_digest(&format!("{{\"loaded\":\"{digest}\"}}")),
-            Some(digest.clone())
-        );
+        assert_eq!(loaded_digest(&format!("{{\"loaded\":\"{digest}\"}}")), Some(digest.clone()));
         assert_eq!(loaded_digest("sha256:abc"), None);
         assert_eq!(loaded_digest("no"), None);
     }

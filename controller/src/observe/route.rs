@@ -32,16 +32,10 @@ pub struct Live {
 /// Reads the route: the watched copy, or the API server's own after somebody else was faster.
 pub async fn read(ctx: &Context, agent: &Agent, memory: &Memory) -> Result<Option<Live>, Error> {
     if memory.read_fresh {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(ctx.shared.client.clone(), &agent.namespace, &http_route());
+        let api: Api<DynamicObject> = Api::namespaced_with(ctx.shared.client.clone(), &agent.namespace, &http_route());
         let found = api.get_opt(&agent.name).await;
-        let found = found.map_err(|cause| {
-            Error::api(
-                "read",
-                format!("HTTPRoute {}/{}", agent.namespace, agent.name),
-                cause,
-            )
-        })?;
+        let found = found
+            .map_err(|cause| Error::api("read", format!("HTTPRoute {}/{}", agent.namespace, agent.name), cause))?;
         return Ok(found.as_ref().map(|route| live(route, agent)));
     }
     let key = ObjectRef::new_with(&agent.name, http_route()).within(&agent.namespace);
@@ -52,10 +46,7 @@ fn live(route: &DynamicObject, agent: &Agent) -> Live {
     Live {
         uid: route.metadata.uid.clone().unwrap_or_default(),
         version: route.metadata.resource_version.clone().unwrap_or_default(),
-        ours: route
-            .owner_references()
-            .iter()
-            .any(|owner| owner.uid == agent.uid),
+        ours: route.owner_references().iter().any(|owner| owner.uid == agent.uid),
         generation: route.metadata.generation.unwrap_or_default(),
         spec: route.data.get("spec").cloned().unwrap_or_default(),
         status: route.data.get("status").cloned().unwrap_or_default(),
@@ -74,30 +65,16 @@ pub fn seen(
         return RouteSeen::default();
     };
     let Some(live) = route else {
-        return RouteSeen {
-            problem: Some("the route is not there yet".to_owned()),
-            ..RouteSeen::default()
-        };
+        return RouteSeen { problem: Some("the route is not there yet".to_owned()), ..RouteSeen::default() };
     };
     let wanted = traffic::route(agent, plan, &release.spec.traffic, &settings.carriers);
-    let problem = refusal(
-        live,
-        &json!(release.spec.traffic.gateway.parent_refs),
-        &agent.namespace,
-    );
-    RouteSeen {
-        current: says(live, &wanted),
-        accepted: problem.is_none(),
-        problem,
-        ..RouteSeen::default()
-    }
+    let problem = refusal(live, &json!(release.spec.traffic.gateway.parent_refs), &agent.namespace);
+    RouteSeen { current: says(live, &wanted), accepted: problem.is_none(), problem, ..RouteSeen::default() }
 }
 
 /// Whether a live route says what is wanted.
 pub fn says(live: &Live, wanted: &Value) -> bool {
-    wanted
-        .get("spec")
-        .is_some_and(|spec| build::holds(&live.spec, spec))
+    wanted.get("spec").is_some_and(|spec| build::holds(&live.spec, spec))
 }
 
 /// Why a gateway has not taken this generation of the route, if one has not.
@@ -105,9 +82,14 @@ fn refusal(live: &Live, parents: &Value, namespace: &str) -> Option<String> {
     let answers = live.status.get("parents").and_then(Value::as_array);
     parents.as_array().into_iter().flatten().find_map(|parent| {
         let name = parent.get("name").and_then(Value::as_str).unwrap_or_default();
-        let answer = answers.into_iter().flatten().find(|answer| answer.get("parentRef").is_some_and(|known| same_parent(known, parent, namespace)));
+        let answer = answers
+            .into_iter()
+            .flatten()
+            .find(|answer| answer.get("parentRef").is_some_and(|known| same_parent(known, parent, namespace)));
         let Some(answer) = answer else {
-            return Some(format!("Gateway {name} has not answered yet: does it exist, and does it allow routes from this namespace?"));
+            return Some(format!(
+                "Gateway {name} has not answered yet: does it exist, and does it allow routes from this namespace?"
+            ));
         };
         ["Accepted", "ResolvedRefs"].iter().find_map(|condition| missing(answer, condition, live.generation, name))
     })
@@ -124,29 +106,19 @@ fn same_parent(known: &Value, ours: &Value, namespace: &str) -> bool {
 
 fn missing(answer: &Value, condition: &str, generation: i64, gateway: &str) -> Option<String> {
     let conditions = answer.get("conditions").and_then(Value::as_array);
-    let found = conditions
-        .into_iter()
-        .flatten()
-        .find(|one| one.get("type").and_then(Value::as_str) == Some(condition));
+    let found = conditions.into_iter().flatten().find(|one| one.get("type").and_then(Value::as_str) == Some(condition));
     let Some(found) = found else {
         return Some(format!("Gateway {gateway} has not said {condition} yet"));
     };
     if found.get("observedGeneration").and_then(Value::as_i64) != Some(generation) {
-        return Some(format!(
-            "Gateway {gateway} has not looked at the newest route yet"
-        ));
+        return Some(format!("Gateway {gateway} has not looked at the newest route yet"));
     }
     if found.get("status").and_then(Value::as_str) == Some("True") {
         return None;
     }
-    let message = found
-        .get("message")
-        .and_then(Value::as_str)
-        .unwrap_or("it gives no reason");
+    let message = found.get("message").and_then(Value::as_str).unwrap_or("it gives no reason");
     let message: String = message.chars().take(300).collect();
-    Some(format!(
-        "Gateway {gateway} does not take the route: {condition} is not True: {message}"
-    ))
+    Some(format!("Gateway {gateway} does not take the route: {condition} is not True: {message}"))
 }
 
 #[cfg(test)]
@@ -177,34 +149,19 @@ mod tests {
 
     #[test]
     fn a_route_counts_as_accepted_for_its_own_generation_only() {
-        assert_eq!(
-            refusal(&route(3, &conditions(3, "True")), &parents(), "agents"),
-            None
-        );
-        assert!(
-            refusal(&route(4, &conditions(3, "True")), &parents(), "agents")
-                .unwrap()
-                .contains("newest")
-        );
+        assert_eq!(refusal(&route(3, &conditions(3, "True")), &parents(), "agents"), None);
+        assert!(refusal(&route(4, &conditions(3, "True")), &parents(), "agents").unwrap().contains("newest"));
     }
 
     #[test]
     fn a_backend_that_is_not_found_is_repeated_in_the_gateways_words() {
-        assert!(
-            refusal(&route(3, &conditions(3, "False")), &parents(), "agents")
-                .unwrap()
-                .contains("no such Service")
-        );
+        assert!(refusal(&route(3, &conditions(3, "False")), &parents(), "agents").unwrap().contains("no such Service"));
     }
 
     #[test]
     fn every_parent_must_answer() {
         let parents = json!([{"name": "public"}, {"name": "internal", "namespace": "infra"}]);
-        assert!(
-            refusal(&route(3, &conditions(3, "True")), &parents, "agents")
-                .unwrap()
-                .contains("internal")
-        );
+        assert!(refusal(&route(3, &conditions(3, "True")), &parents, "agents").unwrap().contains("internal"));
     }
 
     #[test]
@@ -212,11 +169,7 @@ mod tests {
         let parents = json!([{"name": "public", "namespace": "infra"}]);
         assert!(refusal(&route(3, &conditions(3, "True")), &parents, "agents").is_some());
         assert_eq!(
-            refusal(
-                &route(3, &conditions(3, "True")),
-                &json!([{"name": "public", "namespace": "agents"}]),
-                "agents"
-            ),
+            refusal(&route(3, &conditions(3, "True")), &json!([{"name": "public", "namespace": "agents"}]), "agents"),
             None
         );
     }

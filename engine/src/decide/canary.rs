@@ -36,24 +36,16 @@ pub(super) fn advance(seen: &Observed, state: &State, canary: &Canary, known: &K
     };
     let judgement = known.judgement(seen, canary.attempt);
     let trial = Trial { seen, state, canary, policy, judgement, known };
-    let rules: [fn(&Trial<'_>) -> Option<Move>; 10] = [
-        replaced,
-        crashed,
-        judged,
-        capped,
-        out_of_time,
-        out_of_sight,
-        out_of_ratio,
-        out_of_pods,
-        waits,
-        climbs,
-    ];
+    let rules: [fn(&Trial<'_>) -> Option<Move>; 10] =
+        [replaced, crashed, judged, capped, out_of_time, out_of_sight, out_of_ratio, out_of_pods, waits, climbs];
     rules.iter().find_map(|rule| rule(&trial)).unwrap_or_else(|| trial.stay(words::analysing(&trial.facts())))
 }
 
 /// The frozen policy is written by rollpin itself; if it cannot be read, nothing may advance.
 fn unreadable_policy(seen: &Observed, canary: &Canary, known: &Known<'_>) -> Move {
-    let message = "the frozen policy of this attempt cannot be read: the status was edited; traffic is returned without blame".to_owned();
+    let message =
+        "the frozen policy of this attempt cannot be read: the status was edited; traffic is returned without blame"
+            .to_owned();
     withdraw::begin(seen, &withdrawal(seen, canary, Cause::Infrastructure, message), known)
 }
 
@@ -108,7 +100,12 @@ impl Trial<'_> {
     }
 
     fn facts(&self) -> words::TrialFacts<'_> {
-        words::TrialFacts { seen: self.seen, canary: self.canary, policy: self.policy, judgement: self.judgement.as_ref() }
+        words::TrialFacts {
+            seen: self.seen,
+            canary: self.canary,
+            policy: self.policy,
+            judgement: self.judgement.as_ref(),
+        }
     }
 
     fn park(&self, reason: PauseReason, message: String) -> Move {
@@ -128,7 +125,11 @@ fn replaced(trial: &Trial<'_>) -> Option<Move> {
     let desired = trial.known.desired.filter(|desired| desired.digest != trial.canary.trial.digest)?;
     if desired.digest == trial.canary.live.digest || hold_on(trial.seen, &desired.behavior_digest).is_some() {
         let message = words::superseded(&trial.canary.trial, desired);
-        return Some(withdraw::begin(trial.seen, &withdrawal(trial.seen, trial.canary, Cause::Superseded, message), trial.known));
+        return Some(withdraw::begin(
+            trial.seen,
+            &withdrawal(trial.seen, trial.canary, Cause::Superseded, message),
+            trial.known,
+        ));
     }
     let policy = trial.known.wanted_policy?;
     let step = start::begin(trial.seen, trial.state, &trial.canary.live, desired, policy, trial.known);
@@ -143,7 +144,8 @@ fn crashed(trial: &Trial<'_>) -> Option<Move> {
     }
     let crash = start::crash_loop(trial.seen, &trial.canary.trial)?;
     let message = words::crash_loop(&trial.canary.trial, &trial.canary.live, &crash);
-    let why = Withdrawal { rule: Some("crash_loop"), ..withdrawal(trial.seen, trial.canary, Cause::Regressed, message) };
+    let why =
+        Withdrawal { rule: Some("crash_loop"), ..withdrawal(trial.seen, trial.canary, Cause::Regressed, message) };
     Some(withdraw::begin(trial.seen, &why, trial.known))
 }
 
@@ -168,7 +170,8 @@ fn capped(trial: &Trial<'_>) -> Option<Move> {
     let judgement = trial.judgement.as_ref()?;
     let gate = judgement.acting().find(|gate| gate.policy.outcome == "schema_violation")?;
     let counts = gate.evidence.canary;
-    if counts.sessions < 20 || counts.bad < counts.sessions || gate.evidence.stable.bad == gate.evidence.stable.sessions {
+    if counts.sessions < 20 || counts.bad < counts.sessions || gate.evidence.stable.bad == gate.evidence.stable.sessions
+    {
         return None;
     }
     let message = words::every_session_violates(&trial.canary.trial, counts.sessions);
@@ -187,11 +190,19 @@ fn out_of_time(trial: &Trial<'_>) -> Option<Move> {
         return None;
     }
     let message = words::not_enough_evidence(&trial.facts());
-    let sighted = trial.judgement.as_ref().is_some_and(|judgement| judgement.verdict != Verdict::Blind && judgement.average < SAMPLE_RATIO_LINE);
+    let sighted = trial
+        .judgement
+        .as_ref()
+        .is_some_and(|judgement| judgement.verdict != Verdict::Blind && judgement.average < SAMPLE_RATIO_LINE);
     match trial.policy.on_inconclusive {
-        OnInconclusive::RollBack => {
-            Some(withdraw::begin(trial.seen, &withdrawal(trial.seen, trial.canary, Cause::NotEnoughEvidence, message), trial.known).citing())
-        }
+        OnInconclusive::RollBack => Some(
+            withdraw::begin(
+                trial.seen,
+                &withdrawal(trial.seen, trial.canary, Cause::NotEnoughEvidence, message),
+                trial.known,
+            )
+            .citing(),
+        ),
         OnInconclusive::PromoteIfNoRegression if sighted && seen_something(trial) && trial.canary.veto.is_none() => {
             Some(promote(trial, "NoRegressionDetected", words::no_regression(&trial.facts())).citing())
         }
@@ -204,7 +215,8 @@ fn out_of_time(trial: &Trial<'_>) -> Option<Move> {
 /// "No regression was found" is worth nothing where nothing was looked at.
 fn seen_something(trial: &Trial<'_>) -> bool {
     trial.judgement.as_ref().is_some_and(|judgement| {
-        judgement.acting().count() > 0 && judgement.acting().all(|gate| gate.evidence.canary.sessions > 0 && gate.evidence.stable.sessions > 0)
+        judgement.acting().count() > 0
+            && judgement.acting().all(|gate| gate.evidence.canary.sessions > 0 && gate.evidence.stable.sessions > 0)
     })
 }
 
@@ -246,7 +258,8 @@ fn out_of_ratio(trial: &Trial<'_>) -> Option<Move> {
     if known {
         return Some(trial.stay(words::sample_ratio(trial.seen)));
     }
-    (nats >= SAMPLE_RATIO_LINE && trial.canary.weight > 0).then(|| trial.park(PauseReason::SampleRatio, words::sample_ratio(trial.seen)))
+    (nats >= SAMPLE_RATIO_LINE && trial.canary.weight > 0)
+        .then(|| trial.park(PauseReason::SampleRatio, words::sample_ratio(trial.seen)))
 }
 
 /// Pods are missing: no weight without them.
@@ -255,7 +268,8 @@ fn out_of_pods(trial: &Trial<'_>) -> Option<Move> {
     let ready = start::is_ready(trial.seen, &trial.canary.trial, if trial.canary.weight == 0 { 1 } else { needed });
     let parked = trial.canary.paused.as_ref().is_some_and(|paused| paused.reason == PauseReason::Infrastructure);
     if ready {
-        return parked.then(|| trial.to("PodsReturned", words::pods_returned(trial.canary), |canary| canary.paused = None));
+        return parked
+            .then(|| trial.to("PodsReturned", words::pods_returned(trial.canary), |canary| canary.paused = None));
     }
     let message = words::pods_not_ready(trial.seen, &trial.canary.trial);
     let none = !start::is_ready(trial.seen, &trial.canary.trial, 1);
@@ -277,8 +291,14 @@ fn waits(trial: &Trial<'_>) -> Option<Move> {
         (_, true) => Some(pause(trial, PauseReason::Suspended, words::suspended(&trial.canary.trial))),
         (Some(paused), false) => match paused.reason {
             PauseReason::Suspended | PauseReason::Step => None,
-            PauseReason::Person | PauseReason::Inconclusive if !trial.approved() => Some(trial.stay(words::paused(trial.canary, paused))),
-            PauseReason::Person | PauseReason::Inconclusive | PauseReason::Infrastructure | PauseReason::Blind | PauseReason::SampleRatio => None,
+            PauseReason::Person | PauseReason::Inconclusive if !trial.approved() => {
+                Some(trial.stay(words::paused(trial.canary, paused)))
+            }
+            PauseReason::Person
+            | PauseReason::Inconclusive
+            | PauseReason::Infrastructure
+            | PauseReason::Blind
+            | PauseReason::SampleRatio => None,
         },
         (None, false) => None,
     }
@@ -362,7 +382,11 @@ fn raise(trial: &Trial<'_>, percent: i64) -> Move {
     if !pins_hold(trial) {
         return trial.stay(words::route_not_ready(trial.seen)).wake(500);
     }
-    let trial_ready = start::is_ready(trial.seen, &trial.canary.trial, canary_replicas(trial.seen.status.replicas.unwrap_or(1), percent));
+    let trial_ready = start::is_ready(
+        trial.seen,
+        &trial.canary.trial,
+        canary_replicas(trial.seen.status.replicas.unwrap_or(1), percent),
+    );
     if !trial_ready {
         return trial.stay(words::pods_not_ready(trial.seen, &trial.canary.trial)).wake(1000);
     }
@@ -381,7 +405,8 @@ fn begin_step(trial: &Trial<'_>, percent: i64) -> Move {
         return trial.stay(words::route_not_ready(trial.seen)).wake(250);
     }
     let now = time(trial.seen.now);
-    trial.to("StepBegun", words::step_begun(trial.canary, trial.policy, percent), |canary| canary.step_since = Some(now))
+    trial
+        .to("StepBegun", words::step_begun(trial.canary, trial.policy, percent), |canary| canary.step_since = Some(now))
 }
 
 /// Enough was seen at this weight: each acting gate has its sessions, or is slow and the weight stays small.
@@ -399,7 +424,9 @@ fn enough(trial: &Trial<'_>, sessions: i64) -> bool {
     };
     let silent = judgement.acting().any(|gate| gate.evidence.strata > 0 && gate.evidence.canary.sessions == 0);
     let one = judgement.acting().any(|gate| at_step(gate) >= sessions);
-    let rest = judgement.acting().all(|gate| at_step(gate) >= sessions || (next <= CAUTIOUS_PERCENT && gate.evidence.strata == 0));
+    let rest = judgement
+        .acting()
+        .all(|gate| at_step(gate) >= sessions || (next <= CAUTIOUS_PERCENT && gate.evidence.strata == 0));
     one && rest && !silent
 }
 
@@ -454,7 +481,16 @@ fn finish(trial: &Trial<'_>) -> Option<Move> {
 fn promote(trial: &Trial<'_>, basis: &str, because: String) -> Move {
     let canary = trial.canary;
     let no_bake_rollback = canary.approval.as_ref().is_some_and(|approval| approval.no_bake_rollback);
-    start::promote(trial.seen, Some(&canary.live), &canary.trial, trial.policy, canary.attempt, basis, no_bake_rollback, because)
+    start::promote(
+        trial.seen,
+        Some(&canary.live),
+        &canary.trial,
+        trial.policy,
+        canary.attempt,
+        basis,
+        no_bake_rollback,
+        because,
+    )
 }
 
 /// Takes the canary back because a person asked for it.

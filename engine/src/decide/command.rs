@@ -26,20 +26,27 @@ pub(super) fn answer(seen: &Observed, state: &State, known: &Known<'_>) -> Optio
         Ok(step) => with_result(step, command, true),
         Err(why) => {
             let because = words::refused(command, &why);
-            with_result(Move { notice: Some((true, "CommandRefused")), ..Move::stay(seen, state, because) }, command, false)
+            with_result(
+                Move { notice: Some((true, "CommandRefused")), ..Move::stay(seen, state, because) },
+                command,
+                false,
+            )
         }
     })
 }
 
 fn with_result(mut step: Move, command: &CommandSeen, done: bool) -> Move {
-    step.command = Some(LastCommand { uid: command.uid.clone(), name: command.name.clone(), done, message: step.because.clone() });
+    step.command =
+        Some(LastCommand { uid: command.uid.clone(), name: command.name.clone(), done, message: step.because.clone() });
     step
 }
 
 fn carry_out(seen: &Observed, state: &State, command: &CommandSeen, known: &Known<'_>) -> Result<Move, String> {
     match command.verb {
         Verb::Promote => on_canary(state, command).and_then(|canary| promote(seen, canary, command)),
-        Verb::Abort => on_canary(state, command).map(|canary| canary::abort(seen, canary, words::aborted(canary, command), known)),
+        Verb::Abort => {
+            on_canary(state, command).map(|canary| canary::abort(seen, canary, words::aborted(canary, command), known))
+        }
         Verb::Pause => on_canary(state, command).map(|canary| pause(seen, canary, command)),
         Verb::Resume => on_canary(state, command).and_then(|canary| resume(seen, canary, command)),
         Verb::Veto => on_canary(state, command).map(|canary| veto(seen, canary, command)),
@@ -59,7 +66,13 @@ fn on_canary<'a>(state: &'a State, command: &CommandSeen) -> Result<&'a Canary, 
     }
 }
 
-fn changed(seen: &Observed, canary: &Canary, reason: &'static str, because: String, change: impl FnOnce(&mut Canary)) -> Move {
+fn changed(
+    seen: &Observed,
+    canary: &Canary,
+    reason: &'static str,
+    because: String,
+    change: impl FnOnce(&mut Canary),
+) -> Move {
     let mut next = canary.clone();
     change(&mut next);
     Move::to(seen, State::Canary(Box::new(next)), reason, because).wake(50)
@@ -78,7 +91,11 @@ fn promote(seen: &Observed, canary: &Canary, command: &CommandSeen) -> Result<Mo
     let because = words::approved(canary, command);
     Ok(changed(seen, canary, "Approved", because, |next| {
         next.approval = Some(approval);
-        if next.paused.as_ref().is_some_and(|paused| matches!(paused.reason, PauseReason::Person | PauseReason::Inconclusive)) {
+        if next
+            .paused
+            .as_ref()
+            .is_some_and(|paused| matches!(paused.reason, PauseReason::Person | PauseReason::Inconclusive))
+        {
             next.paused = None;
         }
     }))
@@ -95,7 +112,12 @@ fn resume(seen: &Observed, canary: &Canary, command: &CommandSeen) -> Result<Mov
         return Err("it is not paused".to_owned());
     };
     let approve_step = paused.reason == PauseReason::Step;
-    let approval = Approval { by: command.by.clone(), reason: command.reason.clone(), step: Some(canary.step), no_bake_rollback: false };
+    let approval = Approval {
+        by: command.by.clone(),
+        reason: command.reason.clone(),
+        step: Some(canary.step),
+        no_bake_rollback: false,
+    };
     Ok(changed(seen, canary, "Resumed", words::resumed(command), |next| {
         if approve_step {
             next.approval = Some(approval);
@@ -118,7 +140,9 @@ fn roll_back(seen: &Observed, state: &State, command: &CommandSeen, known: &Know
         State::Canary(canary) if canary.trial.digest == command.digest => {
             Ok(canary::abort(seen, canary, words::aborted(canary, command), known))
         }
-        State::Baking(baking) if baking.live.digest == command.digest => return_to_predecessor(seen, baking, command, known),
+        State::Baking(baking) if baking.live.digest == command.digest => {
+            return_to_predecessor(seen, baking, command, known)
+        }
         State::Steady(steady) if steady.live.digest == command.digest => {
             let to = command.to.as_ref().ok_or("no predecessor is warm any more; name one with --to-revision")?;
             return_to(seen, &steady.live, to, command, known)
@@ -130,12 +154,27 @@ fn roll_back(seen: &Observed, state: &State, command: &CommandSeen, known: &Know
     }
 }
 
-fn return_to_predecessor(seen: &Observed, baking: &Baking, command: &CommandSeen, known: &Known<'_>) -> Result<Move, String> {
-    let to = command.to.as_ref().or(baking.predecessor.as_ref()).ok_or("there is no predecessor to return to; name one with --to-revision")?;
+fn return_to_predecessor(
+    seen: &Observed,
+    baking: &Baking,
+    command: &CommandSeen,
+    known: &Known<'_>,
+) -> Result<Move, String> {
+    let to = command
+        .to
+        .as_ref()
+        .or(baking.predecessor.as_ref())
+        .ok_or("there is no predecessor to return to; name one with --to-revision")?;
     return_to(seen, &baking.live, to, command, known)
 }
 
-fn return_to(seen: &Observed, live: &ReleaseRef, to: &ReleaseRef, command: &CommandSeen, known: &Known<'_>) -> Result<Move, String> {
+fn return_to(
+    seen: &Observed,
+    live: &ReleaseRef,
+    to: &ReleaseRef,
+    command: &CommandSeen,
+    known: &Known<'_>,
+) -> Result<Move, String> {
     if to.digest == live.digest {
         return Err(format!("{} serves already", words::short(to)));
     }
@@ -143,7 +182,10 @@ fn return_to(seen: &Observed, live: &ReleaseRef, to: &ReleaseRef, command: &Comm
         return Err(words::held_target(to, &hold));
     }
     if !start::is_ready(seen, to, 1) {
-        return Err(format!("no pod of {} is ready; apply its bundle again and it returns on readiness", words::short(to)));
+        return Err(format!(
+            "no pod of {} is ready; apply its bundle again and it returns on readiness",
+            words::short(to)
+        ));
     }
     let why = Withdrawal {
         live: to,

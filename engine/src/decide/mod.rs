@@ -12,7 +12,9 @@ pub(crate) use canary::policy_pending as canary_policy_pending;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use rollpin_crds::status::{AgentReleaseStatus, Cause, Ended, Hold, LastCommand, Pending, ReleaseRef, Retiring, State, Steady};
+use rollpin_crds::status::{
+    AgentReleaseStatus, Cause, Ended, Hold, LastCommand, Pending, ReleaseRef, Retiring, State, Steady,
+};
 
 use crate::gate::Judgement;
 use crate::observed::{Observed, RevisionSeen, Wanted};
@@ -179,7 +181,8 @@ fn expire(seen: &Observed, mut step: Move) -> Move {
 /// The hold on a behaviour digest: from the status, or from a ledger that outlived a deleted release.
 pub(crate) fn hold_on(seen: &Observed, behavior: &str) -> Option<Hold> {
     let stated = seen.status.hold.iter().find(|hold| hold.behavior_digest == behavior);
-    let remembered = || seen.past.iter().find_map(|past| past.hold.as_ref().filter(|hold| hold.behavior_digest == behavior));
+    let remembered =
+        || seen.past.iter().find_map(|past| past.hold.as_ref().filter(|hold| hold.behavior_digest == behavior));
     stated.or_else(remembered).cloned()
 }
 

@@ -2,7 +2,10 @@
 
 use rollpin_crds::status::{Baking, Canary, Cause, FastTrack, Pending, ReleaseRef, State, Steady};
 
-use super::{Known, Move, after, ended, hold_on, millis_until, next_attempt, policy_hash, revision, seconds_since, time, withdraw};
+use super::{
+    Known, Move, after, ended, hold_on, millis_until, next_attempt, policy_hash, revision, seconds_since, time,
+    withdraw,
+};
 use crate::observed::{Observed, Wanted};
 use crate::policy::{Policy, Step};
 use crate::render::words;
@@ -69,7 +72,13 @@ pub(super) fn steady(seen: &Observed, state: &State, steady: &Steady, known: &Kn
 }
 
 /// The spec asks for a release that is held: nothing happens, and the status says so.
-fn held(seen: &Observed, steady: &Steady, state: &State, desired: &ReleaseRef, hold: rollpin_crds::status::Hold) -> Move {
+fn held(
+    seen: &Observed,
+    steady: &Steady,
+    state: &State,
+    desired: &ReleaseRef,
+    hold: rollpin_crds::status::Hold,
+) -> Move {
     let message = words::held(&steady.live, desired, &hold, steady.ended.as_ref());
     let told = steady.ended.as_ref().is_some_and(|end| end.trial.digest == desired.digest);
     if told {
@@ -98,7 +107,8 @@ pub(super) fn baking(seen: &Observed, state: &State, baking: &Baking, known: &Kn
     let newer = known.desired.filter(|desired| desired.digest != baking.live.digest);
     if let (Some(desired), Some(policy)) = (newer, known.wanted_policy) {
         return match hold_on(seen, &desired.behavior_digest) {
-            Some(hold) => Move::stay(seen, state, words::held(&baking.live, desired, &hold, None)).wake(millis_until(seen.now, baking.until.0)),
+            Some(hold) => Move::stay(seen, state, words::held(&baking.live, desired, &hold, None))
+                .wake(millis_until(seen.now, baking.until.0)),
             None => begin(seen, state, &baking.live, desired, policy, known),
         };
     }
@@ -142,7 +152,14 @@ pub(super) fn crash_loop(seen: &Observed, release: &ReleaseRef) -> Option<String
 }
 
 /// Begins an attempt, or says why not yet.
-pub(super) fn begin(seen: &Observed, state: &State, live: &ReleaseRef, desired: &ReleaseRef, policy: &Policy, known: &Known<'_>) -> Move {
+pub(super) fn begin(
+    seen: &Observed,
+    state: &State,
+    live: &ReleaseRef,
+    desired: &ReleaseRef,
+    policy: &Policy,
+    known: &Known<'_>,
+) -> Move {
     if known.settings.is_some_and(|settings| settings.suspend) {
         return Move::stay(seen, state, words::suspended(desired));
     }
@@ -169,7 +186,8 @@ pub(super) fn begin(seen: &Observed, state: &State, live: &ReleaseRef, desired: 
         plan: Some(plan.clone()),
     };
     let because = words::attempt_begins(seen, desired, live, fast_track, &plan);
-    let step = Move::to(seen, State::Canary(Box::new(canary)), "CanaryStarted", because).wake(policy.progress_deadline_seconds * 1000);
+    let step = Move::to(seen, State::Canary(Box::new(canary)), "CanaryStarted", because)
+        .wake(policy.progress_deadline_seconds * 1000);
     match state {
         State::Baking(Baking { predecessor: Some(predecessor), .. }) if predecessor.digest != desired.digest => {
             step.retire(seen, predecessor, true, known.drain_seconds())
@@ -197,10 +215,14 @@ fn first_weight(policy: &Policy, fast_track: Option<FastTrack>) -> i64 {
     if fast_track.is_some() {
         return 100;
     }
-    policy.steps.iter().find_map(|step| match step {
-        Step::Weight { percent, .. } => Some(*percent),
-        Step::Pause { .. } => None,
-    }).unwrap_or(100)
+    policy
+        .steps
+        .iter()
+        .find_map(|step| match step {
+            Step::Weight { percent, .. } => Some(*percent),
+            Step::Pause { .. } => None,
+        })
+        .unwrap_or(100)
 }
 
 /// The policy with what stable was seen to do, as it will stay for the whole attempt.
@@ -239,7 +261,8 @@ pub(super) fn promote(
 
 /// Whether enough pods of a release are ready.
 pub(super) fn is_ready(seen: &Observed, release: &ReleaseRef, needed: i32) -> bool {
-    revision(seen, release).is_some_and(|revision| revision.intact && revision.ready >= needed && revision.endpoints >= 1)
+    revision(seen, release)
+        .is_some_and(|revision| revision.intact && revision.ready >= needed && revision.endpoints >= 1)
 }
 
 fn waiting(seen: &Observed, state: &State) -> Move {

@@ -90,9 +90,12 @@ pub(super) fn advance(seen: &Observed, state: &State, reverting: &Reverting, kno
             };
             let because = words::taken_back(reverting, proof);
             let delay = known.settings.map_or(30, |settings| settings.scale_down_delay_seconds);
-            Move::to(seen, ended(seen, &reverting.live, Some(end)), "RolledBack", because)
-                .warning()
-                .retire(seen, &reverting.rejected, false, delay)
+            Move::to(seen, ended(seen, &reverting.live, Some(end)), "RolledBack", because).warning().retire(
+                seen,
+                &reverting.rejected,
+                false,
+                delay,
+            )
         }
     }
 }
@@ -113,7 +116,10 @@ fn proof(seen: &Observed, reverting: &Reverting, known: &Known<'_>) -> Proof {
     let drain_left = known.drain_seconds() - waited;
     if drains {
         return match drain_left {
-            1.. => Proof::Open { why: format!("its conversations may finish for {drain_left} s more"), wake: drain_left * 1000 },
+            1.. => Proof::Open {
+                why: format!("its conversations may finish for {drain_left} s more"),
+                wake: drain_left * 1000,
+            },
             _ => Proof::Complete("Drained"),
         };
     }
@@ -123,13 +129,19 @@ fn proof(seen: &Observed, reverting: &Reverting, known: &Known<'_>) -> Proof {
     let began = reverting.since.0.as_millisecond();
     let silent = seen.now.as_millisecond() - route.withdrawn_heard_millis.unwrap_or(began).max(began);
     if silent < SILENCE_MILLIS {
-        return Proof::Open { why: "telemetry from it has not fallen silent yet".to_owned(), wake: SILENCE_MILLIS - silent };
+        return Proof::Open {
+            why: "telemetry from it has not fallen silent yet".to_owned(),
+            wake: SILENCE_MILLIS - silent,
+        };
     }
     match (route.withdrawn_reached, known.settings.map_or(0, |settings| settings.contract_level)) {
         (Some(_), _) => Proof::Complete("Complete"),
         (None, 1..) => Proof::Complete("TelemetryOnly"),
         // Nothing speaks for a plain container: only time does.
-        (None, _) if drain_left > 0 => Proof::Open { why: format!("nothing can be asked of a plain container: {drain_left} s more"), wake: drain_left * 1000 },
+        (None, _) if drain_left > 0 => Proof::Open {
+            why: format!("nothing can be asked of a plain container: {drain_left} s more"),
+            wake: drain_left * 1000,
+        },
         (None, _) => Proof::Complete("Unknown"),
     }
 }

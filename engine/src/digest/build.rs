@@ -7,8 +7,8 @@ use rollpin_crds::status::ReleaseRef;
 use serde_json::Value;
 
 use super::{
-    Built, COMPONENT_LIMIT, Contents, INLINE_LIMIT, MOUNT_LIMIT, NotBuilt, content,
-    manifest::manifest, names, project, strict, template,
+    Built, COMPONENT_LIMIT, Contents, INLINE_LIMIT, MOUNT_LIMIT, NotBuilt, content, manifest::manifest, names, project,
+    strict, template,
 };
 use crate::hash;
 use crate::validate::{self, Problem};
@@ -33,12 +33,7 @@ pub fn build(agent: &str, spec: &AgentReleaseSpec, contents: &Contents) -> Resul
         return Err(NotBuilt::Invalid(problems));
     };
     let (kept, _) = template::split_template(&Value::Object(spec.template.clone()));
-    match project::components(
-        &spec.bundle,
-        &texts,
-        spec.contract.as_ref(),
-        template::hashed(&kept),
-    ) {
+    match project::components(&spec.bundle, &texts, spec.contract.as_ref(), template::hashed(&kept)) {
         Ok(components) if problems.is_empty() => assemble(agent, spec, &components, &kept, port),
         Ok(_) => Err(NotBuilt::Invalid(problems)),
         Err(more) => {
@@ -52,11 +47,7 @@ pub fn build(agent: &str, spec: &AgentReleaseSpec, contents: &Contents) -> Resul
 #[must_use]
 pub fn harness_port(spec: &AgentReleaseSpec) -> Option<i32> {
     let declared = spec.contract.as_ref().and_then(|contract| contract.port);
-    let first = spec
-        .template
-        .get("spec")?
-        .pointer("/containers/0/ports/0/containerPort")
-        .and_then(Value::as_i64);
+    let first = spec.template.get("spec")?.pointer("/containers/0/ports/0/containerPort").and_then(Value::as_i64);
     declared.or_else(|| first.and_then(|port| i32::try_from(port).ok()))
 }
 
@@ -74,21 +65,15 @@ fn assemble(
     kept: &Value,
     port: i32,
 ) -> Result<Built, NotBuilt> {
-    let behavior: Vec<(&str, String)> = components
-        .iter()
-        .map(|(name, value)| (*name, hash::canonical(&project::behavior_of(name, value))))
-        .collect();
+    let behavior: Vec<(&str, String)> =
+        components.iter().map(|(name, value)| (*name, hash::canonical(&project::behavior_of(name, value)))).collect();
     let behavior_manifest = manifest(behavior.iter().map(|(name, blob)| (*name, blob.as_str())));
     let components: Vec<Component> = components
         .iter()
         .zip(&behavior)
         .map(|((name, value), (_, behavior))| component(name, value, behavior))
         .collect();
-    let manifest = manifest(
-        components
-            .iter()
-            .map(|it| (it.name.as_str(), it.content.as_str())),
-    );
+    let manifest = manifest(components.iter().map(|it| (it.name.as_str(), it.content.as_str())));
     let problems = too_large(&components, &manifest);
     if !problems.is_empty() {
         return Err(NotBuilt::Invalid(problems));
@@ -129,11 +114,7 @@ fn hashable(spec: &AgentReleaseSpec) -> Vec<Problem> {
     }
     let bundle = serde_json::to_value(&spec.bundle).unwrap_or_default();
     strict::check("spec.bundle", &bundle, &mut problems);
-    strict::check(
-        "spec.template",
-        &Value::Object(spec.template.clone()),
-        &mut problems,
-    );
+    strict::check("spec.template", &Value::Object(spec.template.clone()), &mut problems);
     let length = hash::canonical(&bundle).len();
     if length > INLINE_LIMIT {
         let advice = "move long texts into immutable ConfigMaps (contentFrom.configMapKeyRef), or into an OCI artifact (ociRef) once this version can fetch one";
@@ -155,10 +136,8 @@ fn not_finite(parameters: &Parameters, problems: &mut Vec<Problem>) {
     for (name, value) in floats {
         if value.is_some_and(|value| !value.is_finite()) {
             let field = format!("spec.bundle.model.parameters.{name}");
-            problems.push(Problem::new(
-                field,
-                "not a finite number; write a number such as 0.2, or leave the field out",
-            ));
+            problems
+                .push(Problem::new(field, "not a finite number; write a number such as 0.2, or leave the field out"));
         }
     }
 }
@@ -170,10 +149,7 @@ fn too_large(components: &[Component], manifest: &str) -> Vec<Problem> {
         .map(|it| {
             Problem::new(
                 field_of(&it.name),
-                format!(
-                    "{} bytes, the limit of one component is {COMPONENT_LIMIT}",
-                    it.content.len()
-                ),
+                format!("{} bytes, the limit of one component is {COMPONENT_LIMIT}", it.content.len()),
             )
         })
         .collect();

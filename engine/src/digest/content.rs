@@ -27,10 +27,7 @@ pub fn references(spec: &AgentReleaseSpec) -> Vec<Reference> {
         .messages
         .iter()
         .filter_map(|message| message.content_from.as_ref()?.config_map_key_ref.as_ref())
-        .map(|from| Reference {
-            config_map: from.name.clone(),
-            key: from.key.clone(),
-        })
+        .map(|from| Reference { config_map: from.name.clone(), key: from.key.clone() })
         .collect();
     found.sort();
     found.dedup();
@@ -60,11 +57,7 @@ pub fn resolve(prompt: &Prompt, contents: &Contents) -> Result<Vec<String>, Unre
             Text::Refused(problem) => problems.push(problem),
         }
     }
-    if waiting.is_empty() && problems.is_empty() {
-        Ok(texts)
-    } else {
-        Err(Unresolved { waiting, problems })
-    }
+    if waiting.is_empty() && problems.is_empty() { Ok(texts) } else { Err(Unresolved { waiting, problems }) }
 }
 
 /// Why a prompt has no text yet.
@@ -93,25 +86,17 @@ fn from_source(field: &str, from: &ContentSource, contents: &Contents) -> Text {
             format!("{field}.ociRef"),
             "this version cannot fetch OCI artifacts; write content, or contentFrom.configMapKeyRef with its sha256",
         )),
-        (Some(_), Some(_)) | (None, None) => Text::Refused(Problem::new(
-            field,
-            "give exactly one of configMapKeyRef and ociRef",
-        )),
+        (Some(_), Some(_)) | (None, None) => {
+            Text::Refused(Problem::new(field, "give exactly one of configMapKeyRef and ociRef"))
+        }
     }
 }
 
-fn from_config_map(
-    field: &str,
-    key: &ConfigMapKeyRef,
-    sha256: Option<&str>,
-    contents: &Contents,
-) -> Text {
+fn from_config_map(field: &str, key: &ConfigMapKeyRef, sha256: Option<&str>, contents: &Contents) -> Text {
     let ConfigMapKeyRef { name, key } = key;
     let found = contents.get(&(name.clone(), key.clone()));
     let Some(text) = found.and_then(|content| content.text.clone()) else {
-        return Text::Waiting(format!(
-            "{field}: ConfigMap {name} with key {key} is not there yet"
-        ));
+        return Text::Waiting(format!("{field}: ConfigMap {name} with key {key} is not there yet"));
     };
     let immutable = found.is_some_and(|content| content.immutable);
     match sha256 {

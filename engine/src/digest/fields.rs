@@ -42,14 +42,8 @@ pub const FIELDS: [(&str, Class); 134] = [
     ("bundle.prompt.messages[].role", Behavior),
     ("bundle.prompt.messages[].content", Behavior),
     // References are replaced by their content: where a text comes from is no content.
-    (
-        "bundle.prompt.messages[].contentFrom.configMapKeyRef.name",
-        Operations,
-    ),
-    (
-        "bundle.prompt.messages[].contentFrom.configMapKeyRef.key",
-        Operations,
-    ),
+    ("bundle.prompt.messages[].contentFrom.configMapKeyRef.name", Operations),
+    ("bundle.prompt.messages[].contentFrom.configMapKeyRef.key", Operations),
     ("bundle.prompt.messages[].contentFrom.ociRef", Operations),
     ("bundle.prompt.messages[].contentFrom.sha256", Operations),
     ("bundle.prompt.variables[].name", Behavior),
@@ -116,14 +110,8 @@ pub const FIELDS: [(&str, Class); 134] = [
     ("template.spec.containers[].startupProbe", Behavior),
     ("template.spec.containers[].stdin", Behavior),
     ("template.spec.containers[].stdinOnce", Behavior),
-    (
-        "template.spec.containers[].terminationMessagePath",
-        Operations,
-    ),
-    (
-        "template.spec.containers[].terminationMessagePolicy",
-        Operations,
-    ),
+    ("template.spec.containers[].terminationMessagePath", Operations),
+    ("template.spec.containers[].terminationMessagePolicy", Operations),
     ("template.spec.containers[].tty", Behavior),
     ("template.spec.containers[].volumeDevices", Behavior),
     ("template.spec.containers[].volumeMounts", Behavior),
@@ -172,8 +160,5 @@ pub const FIELDS: [(&str, Class); 134] = [
 /// The class of a field by its path below `spec`, such as `bundle.tools.items[].title`.
 #[must_use]
 pub fn class_of(path: &str) -> Option<Class> {
-    FIELDS
-        .iter()
-        .find(|(field, _)| *field == path)
-        .map(|(_, class)| *class)
+    FIELDS.iter().find(|(field, _)| *field == path).map(|(_, class)| *class)
 }

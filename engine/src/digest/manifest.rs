@@ -5,18 +5,14 @@ use serde_json::{Value, json};
 use crate::hash;
 
 /// Digest of `{}`, the empty descriptor of OCI.
-pub const EMPTY_CONFIG: &str =
-    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+pub const EMPTY_CONFIG: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
 /// The manifest over components `(name, blob)`, in the order given. Its SHA-256 is the release digest.
 ///
 /// The media type of a layer says which component it is, so that no blob can stand in for another.
 #[must_use]
 pub fn manifest<'a>(components: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let layers: Vec<Value> = components
-        .into_iter()
-        .map(|(name, blob)| layer(name, blob))
-        .collect();
+    let layers: Vec<Value> = components.into_iter().map(|(name, blob)| layer(name, blob)).collect();
     hash::canonical(&json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",

@@ -36,9 +36,7 @@ pub use verify::{Damaged, changed_components, verify};
 pub const DIGEST_VERSION: i64 = 1;
 
 /// Components in the order of the manifest's layers.
-pub const COMPONENTS: [&str; 7] = [
-    "model", "prompt", "tools", "context", "harness", "runtime", "state",
-];
+pub const COMPONENTS: [&str; 7] = ["model", "prompt", "tools", "context", "harness", "runtime", "state"];
 
 /// Longest inline bundle in bytes of canonical JSON: a client-side apply copies it into a 256 KiB annotation.
 pub const INLINE_LIMIT: usize = 200 * 1024;

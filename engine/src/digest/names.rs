@@ -22,9 +22,7 @@ pub fn is_digest(text: &str) -> bool {
 #[must_use]
 pub fn base32(digest: &str) -> String {
     let bytes = bytes_of(digest).or_else(|| bytes_of(&hash::of_bytes(digest.as_bytes())));
-    BASE32_NOPAD
-        .encode(&bytes.unwrap_or_default())
-        .to_ascii_lowercase()
+    BASE32_NOPAD.encode(&bytes.unwrap_or_default()).to_ascii_lowercase()
 }
 
 /// The digest behind 52 characters of lowercase base32; `None` for every other text.
@@ -33,9 +31,7 @@ pub fn from_base32(name: &str) -> Option<String> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
-    let bytes = BASE32_NOPAD
-        .decode(name.to_ascii_uppercase().as_bytes())
-        .ok()?;
+    let bytes = BASE32_NOPAD.decode(name.to_ascii_uppercase().as_bytes()).ok()?;
     (bytes.len() == 32).then(|| format!("{PREFIX}{}", HEXLOWER.encode(&bytes)))
 }
 
@@ -47,8 +43,6 @@ pub fn object_name(agent: &str, digest: &str) -> String {
 }
 
 fn bytes_of(digest: &str) -> Option<Vec<u8>> {
-    let bytes = HEXLOWER
-        .decode(digest.strip_prefix(PREFIX)?.as_bytes())
-        .ok()?;
+    let bytes = HEXLOWER.decode(digest.strip_prefix(PREFIX)?.as_bytes()).ok()?;
     (bytes.len() == 32).then_some(bytes)
 }

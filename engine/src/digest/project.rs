@@ -5,9 +5,9 @@
 //! object equals an absent one, and lists whose order means nothing are sorted.
 
 use rollpin_crds::bundle::{
-    Bundle, Compaction, Context, Deadlines, Effect, FallbackModel, Idempotency, Memory, Model,
-    Overflow, Parameters, Prompt, Retrieval, Retry, Runtime, Segment, SegmentSource, SessionState,
-    TemplateEngine, Tool, ToolEffect, Tools, Variable,
+    Bundle, Compaction, Context, Deadlines, Effect, FallbackModel, Idempotency, Memory, Model, Overflow, Parameters,
+    Prompt, Retrieval, Retry, Runtime, Segment, SegmentSource, SessionState, TemplateEngine, Tool, ToolEffect, Tools,
+    Variable,
 };
 use rollpin_crds::release::Contract;
 use rollpin_crds::schema::Duration;
@@ -22,43 +22,19 @@ pub fn components(
     contract: Option<&Contract>,
     hashed_template: Value,
 ) -> Result<Vec<(&'static str, Value)>, Vec<Problem>> {
-    let Bundle {
-        description,
-        model,
-        prompt,
-        tools,
-        context,
-        runtime,
-        state,
-    } = bundle;
+    let Bundle { description, model, prompt, tools, context, runtime, state } = bundle;
     let mut times = Times::default();
     let all = [
         ("model", self::model(model)),
         ("prompt", self::prompt(prompt, texts)),
         ("tools", tools.as_ref().map_or(Value::Null, self::tools)),
-        (
-            "context",
-            context
-                .as_ref()
-                .map_or(Value::Null, |it| self::context(it, &mut times)),
-        ),
-        (
-            "harness",
-            harness(description.as_deref(), contract, hashed_template),
-        ),
-        (
-            "runtime",
-            runtime
-                .as_ref()
-                .map_or(Value::Null, |it| self::runtime(it, &mut times)),
-        ),
+        ("context", context.as_ref().map_or(Value::Null, |it| self::context(it, &mut times))),
+        ("harness", harness(description.as_deref(), contract, hashed_template)),
+        ("runtime", runtime.as_ref().map_or(Value::Null, |it| self::runtime(it, &mut times))),
         ("state", state.as_ref().map_or(Value::Null, self::state)),
     ];
     if times.problems.is_empty() {
-        Ok(all
-            .into_iter()
-            .filter(|(_, value)| !is_empty(value))
-            .collect())
+        Ok(all.into_iter().filter(|(_, value)| !is_empty(value)).collect())
     } else {
         Err(times.problems)
     }
@@ -69,12 +45,7 @@ pub fn behavior_of(name: &str, component: &Value) -> Value {
     let mut behavior = component.clone();
     match name {
         "tools" => {
-            for tool in behavior
-                .get_mut("items")
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
+            for tool in behavior.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
                 remove(tool, "title");
             }
         }
@@ -96,45 +67,22 @@ fn remove(value: &mut Value, key: &str) {
 }
 
 fn model(model: &Model) -> Value {
-    let Model {
-        provider,
-        name,
-        version,
-        endpoint_ref,
-        context_window,
-        parameters,
-        response_format,
-        fallbacks,
-    } = model;
+    let Model { provider, name, version, endpoint_ref, context_window, parameters, response_format, fallbacks } = model;
     object([
         ("provider", text(provider)),
         ("name", text(name)),
         ("version", text(version)),
         ("endpointRef", optional(endpoint_ref.as_deref(), text)),
         ("contextWindow", optional(*context_window, Value::from)),
-        (
-            "parameters",
-            optional(parameters.as_ref(), self::parameters),
-        ),
-        (
-            "responseFormat",
-            optional(response_format.as_ref(), verbatim),
-        ),
+        ("parameters", optional(parameters.as_ref(), self::parameters)),
+        ("responseFormat", optional(response_format.as_ref(), verbatim)),
         ("fallbacks", list(fallbacks, fallback)),
     ])
 }
 
 fn fallback(fallback: &FallbackModel) -> Value {
-    let FallbackModel {
-        provider,
-        name,
-        version,
-    } = fallback;
-    object([
-        ("provider", text(provider)),
-        ("name", text(name)),
-        ("version", text(version)),
-    ])
+    let FallbackModel { provider, name, version } = fallback;
+    object([("provider", text(provider)), ("name", text(name)), ("version", text(version))])
 }
 
 fn parameters(parameters: &Parameters) -> Value {
@@ -158,21 +106,14 @@ fn parameters(parameters: &Parameters) -> Value {
         ("frequencyPenalty", optional(*frequency_penalty, float)),
         ("presencePenalty", optional(*presence_penalty, float)),
         ("seed", optional(*seed, Value::from)),
-        (
-            "reasoningEffort",
-            optional(reasoning_effort.as_deref(), text),
-        ),
+        ("reasoningEffort", optional(reasoning_effort.as_deref(), text)),
         ("reasoningTokens", optional(*reasoning_tokens, Value::from)),
         ("stopSequences", list(stop_sequences, |it| text(it))),
     ])
 }
 
 fn prompt(prompt: &Prompt, texts: &[String]) -> Value {
-    let Prompt {
-        template_engine,
-        messages,
-        variables,
-    } = prompt;
+    let Prompt { template_engine, messages, variables } = prompt;
     let messages = messages.iter().zip(texts).map(|(message, content)| {
         // `content` and `contentFrom` have become `texts`: the same text by any route.
         object([("role", text(&message.role)), ("content", text(content))])
@@ -180,10 +121,7 @@ fn prompt(prompt: &Prompt, texts: &[String]) -> Value {
     let mut variables: Vec<&Variable> = variables.iter().collect();
     variables.sort_by(|a, b| a.name.cmp(&b.name));
     object([
-        (
-            "templateEngine",
-            optional(*template_engine, |it| text(engine_word(it))),
-        ),
+        ("templateEngine", optional(*template_engine, |it| text(engine_word(it)))),
         ("messages", Value::Array(messages.collect())),
         ("variables", list(variables, variable)),
     ])
@@ -197,11 +135,7 @@ fn engine_word(engine: TemplateEngine) -> &'static str {
 }
 
 fn variable(variable: &Variable) -> Value {
-    let Variable {
-        name,
-        required,
-        source,
-    } = variable;
+    let Variable { name, required, source } = variable;
     object([
         ("name", text(name)),
         ("required", optional(*required, Value::from)),
@@ -210,12 +144,7 @@ fn variable(variable: &Variable) -> Value {
 }
 
 fn tools(tools: &Tools) -> Value {
-    let Tools {
-        items,
-        effects,
-        choice,
-        parallel_calls,
-    } = tools;
+    let Tools { items, effects, choice, parallel_calls } = tools;
     let mut items: Vec<&Tool> = items.iter().collect();
     items.sort_by(|a, b| (&a.server, &a.name).cmp(&(&b.server, &b.name)));
     let mut effects: Vec<&ToolEffect> = effects.iter().collect();
@@ -229,15 +158,7 @@ fn tools(tools: &Tools) -> Value {
 }
 
 fn tool(tool: &Tool) -> Value {
-    let Tool {
-        server,
-        name,
-        title,
-        description,
-        input_schema,
-        output_schema,
-        annotations,
-    } = tool;
+    let Tool { server, name, title, description, input_schema, output_schema, annotations } = tool;
     object([
         ("server", optional(server.as_deref(), text)),
         ("name", text(name)),
@@ -260,42 +181,22 @@ fn effect(effect: &ToolEffect) -> Value {
 }
 
 fn context(context: &Context, times: &mut Times) -> Value {
-    let Context {
-        segments,
-        retrieval,
-        memory,
-        compaction,
-    } = context;
+    let Context { segments, retrieval, memory, compaction } = context;
     object([
         ("segments", list(segments, segment)),
         ("retrieval", optional(retrieval.as_ref(), self::retrieval)),
-        (
-            "memory",
-            optional(memory.as_ref(), |it| self::memory(it, times)),
-        ),
-        (
-            "compaction",
-            optional(compaction.as_ref(), self::compaction),
-        ),
+        ("memory", optional(memory.as_ref(), |it| self::memory(it, times))),
+        ("compaction", optional(compaction.as_ref(), self::compaction)),
     ])
 }
 
 fn segment(segment: &Segment) -> Value {
-    let Segment {
-        name,
-        source,
-        max_tokens,
-        overflow,
-        cache_breakpoint,
-    } = segment;
+    let Segment { name, source, max_tokens, overflow, cache_breakpoint } = segment;
     object([
         ("name", text(name)),
         ("source", text(source_word(*source))),
         ("maxTokens", Value::from(*max_tokens)),
-        (
-            "overflow",
-            optional(*overflow, |it| text(overflow_word(it))),
-        ),
+        ("overflow", optional(*overflow, |it| text(overflow_word(it)))),
         ("cacheBreakpoint", optional(*cache_breakpoint, Value::from)),
     ])
 }
@@ -323,11 +224,7 @@ fn overflow_word(overflow: Overflow) -> &'static str {
 }
 
 fn retrieval(retrieval: &Retrieval) -> Value {
-    let Retrieval {
-        index_snapshot,
-        embedding_model,
-        top_k,
-    } = retrieval;
+    let Retrieval { index_snapshot, embedding_model, top_k } = retrieval;
     object([
         ("indexSnapshot", text(index_snapshot)),
         ("embeddingModel", text(embedding_model)),
@@ -336,35 +233,19 @@ fn retrieval(retrieval: &Retrieval) -> Value {
 }
 
 fn memory(memory: &Memory, times: &mut Times) -> Value {
-    let Memory {
-        schema_version,
-        ttl,
-    } = memory;
+    let Memory { schema_version, ttl } = memory;
     object([
         ("schemaVersion", text(schema_version)),
-        (
-            "ttl",
-            times.millis("spec.bundle.context.memory.ttl", ttl.as_ref()),
-        ),
+        ("ttl", times.millis("spec.bundle.context.memory.ttl", ttl.as_ref())),
     ])
 }
 
 fn compaction(compaction: &Compaction) -> Value {
-    let Compaction {
-        trigger_tokens,
-        summarizer,
-    } = compaction;
-    object([
-        ("triggerTokens", Value::from(*trigger_tokens)),
-        ("summarizer", optional(summarizer.as_ref(), fallback)),
-    ])
+    let Compaction { trigger_tokens, summarizer } = compaction;
+    object([("triggerTokens", Value::from(*trigger_tokens)), ("summarizer", optional(summarizer.as_ref(), fallback))])
 }
 
-fn harness(
-    description: Option<&str>,
-    contract: Option<&Contract>,
-    hashed_template: Value,
-) -> Value {
+fn harness(description: Option<&str>, contract: Option<&Contract>, hashed_template: Value) -> Value {
     object([
         ("contract", optional(contract, self::contract)),
         ("description", optional(description, text)),
@@ -376,64 +257,31 @@ fn harness(
 fn contract(contract: &Contract) -> Value {
     let Contract { level, port } = contract;
     let level = (*level != 0).then_some(*level);
-    object([
-        ("level", optional(level, Value::from)),
-        ("port", optional(*port, Value::from)),
-    ])
+    object([("level", optional(level, Value::from)), ("port", optional(*port, Value::from))])
 }
 
 fn runtime(runtime: &Runtime, times: &mut Times) -> Value {
-    let Runtime {
-        deadline,
-        retry,
-        idempotency,
-        max_iterations,
-    } = runtime;
+    let Runtime { deadline, retry, idempotency, max_iterations } = runtime;
     object([
-        (
-            "deadline",
-            optional(deadline.as_ref(), |it| deadlines(it, times)),
-        ),
+        ("deadline", optional(deadline.as_ref(), |it| deadlines(it, times))),
         ("retry", optional(retry.as_ref(), self::retry)),
-        (
-            "idempotency",
-            optional(*idempotency, |it| text(idempotency_word(it))),
-        ),
+        ("idempotency", optional(*idempotency, |it| text(idempotency_word(it)))),
         ("maxIterations", optional(*max_iterations, Value::from)),
     ])
 }
 
 fn deadlines(deadlines: &Deadlines, times: &mut Times) -> Value {
-    let Deadlines {
-        request,
-        turn,
-        tool_call,
-    } = deadlines;
+    let Deadlines { request, turn, tool_call } = deadlines;
     object([
-        (
-            "request",
-            times.millis("spec.bundle.runtime.deadline.request", request.as_ref()),
-        ),
-        (
-            "turn",
-            times.millis("spec.bundle.runtime.deadline.turn", turn.as_ref()),
-        ),
-        (
-            "toolCall",
-            times.millis("spec.bundle.runtime.deadline.toolCall", tool_call.as_ref()),
-        ),
+        ("request", times.millis("spec.bundle.runtime.deadline.request", request.as_ref())),
+        ("turn", times.millis("spec.bundle.runtime.deadline.turn", turn.as_ref())),
+        ("toolCall", times.millis("spec.bundle.runtime.deadline.toolCall", tool_call.as_ref())),
     ])
 }
 
 fn retry(retry: &Retry) -> Value {
-    let Retry {
-        max_attempts,
-        budget_percent,
-    } = retry;
-    object([
-        ("maxAttempts", Value::from(*max_attempts)),
-        ("budgetPercent", optional(*budget_percent, Value::from)),
-    ])
+    let Retry { max_attempts, budget_percent } = retry;
+    object([("maxAttempts", Value::from(*max_attempts)), ("budgetPercent", optional(*budget_percent, Value::from))])
 }
 
 fn idempotency_word(idempotency: Idempotency) -> &'static str {
@@ -445,10 +293,7 @@ fn idempotency_word(idempotency: Idempotency) -> &'static str {
 }
 
 fn state(state: &SessionState) -> Value {
-    let SessionState {
-        session_schema_version,
-        readable_from,
-    } = state;
+    let SessionState { session_schema_version, readable_from } = state;
     let mut readable_from: Vec<&String> = readable_from.iter().collect();
     readable_from.sort();
     object([

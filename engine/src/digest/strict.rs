@@ -36,10 +36,7 @@ pub fn check(field: &str, value: &Value, found: &mut Vec<Problem>) {
 /// Refuses U+0000, which C strings, environments and some stores end at.
 pub fn check_text(field: &str, text: &str, found: &mut Vec<Problem>) {
     if text.contains('\0') {
-        found.push(Problem::new(
-            field,
-            "the text contains U+0000; remove that character",
-        ));
+        found.push(Problem::new(field, "the text contains U+0000; remove that character"));
     }
 }
 
@@ -47,9 +44,7 @@ fn check_number(field: &str, number: &Number, found: &mut Vec<Problem>) {
     let unsafe_integer = match (number.as_i64(), number.as_f64()) {
         (Some(integer), _) => integer.unsigned_abs() > MAX_SAFE.unsigned_abs(),
         // An integer is an integer in whichever notation: the API server writes 1e17 back as 100000000000000000.
-        (None, Some(float)) => {
-            number.is_u64() || (libm::trunc(float) - float == 0.0 && float.abs() > MAX_SAFE as f64)
-        }
+        (None, Some(float)) => number.is_u64() || (libm::trunc(float) - float == 0.0 && float.abs() > MAX_SAFE as f64),
         (None, None) => true,
     };
     if unsafe_integer {
@@ -74,18 +69,9 @@ mod tests {
 
     #[test]
     fn two_integers_that_collide_in_other_libraries_are_both_refused() {
-        assert_eq!(
-            problems(&json!({"a": 9_007_199_254_740_993_u64, "b": 9_007_199_254_740_992_u64})),
-            ["x.a", "x.b"]
-        );
-        assert!(
-            problems(&json!({"a": 9_007_199_254_740_991_u64, "b": -9_007_199_254_740_991_i64}))
-                .is_empty()
-        );
-        assert_eq!(
-            problems(&json!([-9_007_199_254_740_992_i64, u64::MAX, 1e20, -1e300])).len(),
-            4
-        );
+        assert_eq!(problems(&json!({"a": 9_007_199_254_740_993_u64, "b": 9_007_199_254_740_992_u64})), ["x.a", "x.b"]);
+        assert!(problems(&json!({"a": 9_007_199_254_740_991_u64, "b": -9_007_199_254_740_991_i64})).is_empty());
+        assert_eq!(problems(&json!([-9_007_199_254_740_992_i64, u64::MAX, 1e20, -1e300])).len(), 4);
     }
 
     #[test]

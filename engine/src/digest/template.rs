@@ -24,13 +24,8 @@ pub const POD_OPERATIONS: [&str; 15] = [
 ];
 
 /// Fields of a container that say what it may use, never what it answers.
-pub const CONTAINER_OPERATIONS: [&str; 5] = [
-    "imagePullPolicy",
-    "resizePolicy",
-    "resources",
-    "terminationMessagePath",
-    "terminationMessagePolicy",
-];
+pub const CONTAINER_OPERATIONS: [&str; 5] =
+    ["imagePullPolicy", "resizePolicy", "resources", "terminationMessagePath", "terminationMessagePolicy"];
 
 /// Lists of containers in a pod spec.
 pub const CONTAINER_LISTS: [&str; 2] = ["containers", "initContainers"];
@@ -38,11 +33,7 @@ pub const CONTAINER_LISTS: [&str; 2] = ["containers", "initContainers"];
 /// An image as content: its `@sha256:` alone, so that a mirror registry changes nothing. Without one, the whole text.
 #[must_use]
 pub fn image_content(image: &str) -> &str {
-    image
-        .rsplit_once('@')
-        .map(|(_, digest)| digest)
-        .filter(|digest| super::is_digest(digest))
-        .unwrap_or(image)
+    image.rsplit_once('@').map(|(_, digest)| digest).filter(|digest| super::is_digest(digest)).unwrap_or(image)
 }
 
 /// A template without its operations fields, images in full; and the operations fields alone, containers by name.
@@ -50,11 +41,7 @@ pub fn image_content(image: &str) -> &str {
 pub fn split_template(template: &Value) -> (Value, Value) {
     let (kept, operations) = split_spec(object_at(template, "spec"));
     let mut rest = Map::new();
-    put(
-        &mut rest,
-        "metadata",
-        Value::Object(labels_and_annotations(template)),
-    );
+    put(&mut rest, "metadata", Value::Object(labels_and_annotations(template)));
     rest.insert("spec".to_owned(), Value::Object(kept));
     let mut apart = Map::new();
     put(&mut apart, "spec", Value::Object(operations));
@@ -70,9 +57,7 @@ pub fn overlay_operations(behaviour_template: &Value, current_template: &Value) 
     if let Some(spec) = result.get_mut("spec").and_then(Value::as_object_mut) {
         for list in CONTAINER_LISTS {
             let apart = operations.remove(list);
-            if let (Some(Value::Array(containers)), Some(Value::Array(apart))) =
-                (spec.get_mut(list), apart)
-            {
+            if let (Some(Value::Array(containers)), Some(Value::Array(apart))) = (spec.get_mut(list), apart) {
                 for container in containers {
                     overlay_container(container, &apart);
                 }
@@ -87,10 +72,7 @@ pub fn overlay_operations(behaviour_template: &Value, current_template: &Value) 
 pub fn hashed(kept: &Value) -> Value {
     let mut hashed = kept.clone();
     for list in CONTAINER_LISTS {
-        let Some(containers) = hashed
-            .pointer_mut(&format!("/spec/{list}"))
-            .and_then(Value::as_array_mut)
-        else {
+        let Some(containers) = hashed.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut) else {
             continue;
         };
         for container in containers {
@@ -111,10 +93,7 @@ fn overlay_container(container: &mut Value, current: &[Value]) {
         return;
     };
     for (key, value) in fields {
-        let mine = container
-            .get(&key)
-            .and_then(Value::as_str)
-            .map(image_content);
+        let mine = container.get(&key).and_then(Value::as_str).map(image_content);
         if key != "image" || mine == value.as_str().map(image_content) {
             container.insert(key, value);
         }
@@ -127,8 +106,7 @@ fn split_spec(spec: Option<&Map<String, Value>>) -> (Map<String, Value>, Map<Str
     for (key, value) in spec.into_iter().flatten() {
         match value {
             Value::Array(containers) if CONTAINER_LISTS.contains(&key.as_str()) => {
-                let (rest, apart): (Vec<Value>, Vec<Value>) =
-                    containers.iter().map(split_container).unzip();
+                let (rest, apart): (Vec<Value>, Vec<Value>) = containers.iter().map(split_container).unzip();
                 put(&mut kept, key, Value::Array(rest));
                 put(&mut operations, key, Value::Array(apart));
             }

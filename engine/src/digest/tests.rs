@@ -43,11 +43,7 @@ const RFC8785: [(&str, &str, &str); 6] = [
 fn every_reference_vector_of_rfc_8785_has_its_published_hash() {
     for (name, input, expected) in RFC8785 {
         let value: Value = serde_json::from_str(input).unwrap();
-        assert_eq!(
-            hash::of_value(&value),
-            format!("sha256:{expected}"),
-            "{name}"
-        );
+        assert_eq!(hash::of_value(&value), format!("sha256:{expected}"), "{name}");
     }
 }
 
@@ -105,14 +101,8 @@ fn the_worked_release_has_its_published_digest() {
     let text = manifest(WORKED.iter().map(|(name, blob, _)| (*name, *blob)));
     let digest = hash::of_bytes(text.as_bytes());
     assert_eq!(text.len(), 936);
-    assert_eq!(
-        digest,
-        "sha256:1e5eecca759e06b8b5579d8373b3d9a8e51ae465cba2343478d291d2312076d5"
-    );
-    assert_eq!(
-        base32(&digest),
-        "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq"
-    );
+    assert_eq!(digest, "sha256:1e5eecca759e06b8b5579d8373b3d9a8e51ae465cba2343478d291d2312076d5");
+    assert_eq!(base32(&digest), "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq");
     assert_eq!(object_name("support", &digest), "support-dzpozstvtydl");
 }
 
@@ -135,27 +125,18 @@ pub fn newcomer() -> AgentReleaseSpec {
 fn with_reference(reference: &Value) -> AgentReleaseSpec {
     let mut spec = newcomer();
     spec.bundle.prompt.messages[0].content = None;
-    spec.bundle.prompt.messages[0].content_from =
-        Some(serde_json::from_value(reference.clone()).unwrap());
+    spec.bundle.prompt.messages[0].content_from = Some(serde_json::from_value(reference.clone()).unwrap());
     spec
 }
 
 fn contents(text: Option<&str>, immutable: bool) -> Contents {
-    Contents::from([(
-        ("prompts".into(), "system.txt".into()),
-        Content {
-            text: text.map(Into::into),
-            immutable,
-        },
-    )])
+    Contents::from([(("prompts".into(), "system.txt".into()), Content { text: text.map(Into::into), immutable })])
 }
 
 const TEXT: &str = "You help customers of ACME with their orders.";
 
 fn hex(text: &str) -> String {
-    hash::of_bytes(text.as_bytes())
-        .trim_start_matches("sha256:")
-        .to_owned()
+    hash::of_bytes(text.as_bytes()).trim_start_matches("sha256:").to_owned()
 }
 
 fn problems(result: Result<Built, NotBuilt>) -> Vec<String> {
@@ -169,37 +150,18 @@ fn problems(result: Result<Built, NotBuilt>) -> Vec<String> {
 fn the_same_text_by_any_route_has_the_same_digest() {
     let inline = build("support", &newcomer(), &Contents::new()).unwrap();
     let key = json!({"configMapKeyRef": {"name": "prompts", "key": "system.txt"}});
-    let hashed =
-        json!({"configMapKeyRef": {"name": "prompts", "key": "system.txt"}, "sha256": hex(TEXT)});
-    let immutable = build(
-        "support",
-        &with_reference(&key),
-        &contents(Some(TEXT), true),
-    )
-    .unwrap();
-    let pinned = build(
-        "support",
-        &with_reference(&hashed),
-        &contents(Some(TEXT), false),
-    )
-    .unwrap();
+    let hashed = json!({"configMapKeyRef": {"name": "prompts", "key": "system.txt"}, "sha256": hex(TEXT)});
+    let immutable = build("support", &with_reference(&key), &contents(Some(TEXT), true)).unwrap();
+    let pinned = build("support", &with_reference(&hashed), &contents(Some(TEXT), false)).unwrap();
     assert_eq!(inline, immutable);
     assert_eq!(inline, pinned);
 }
 
 #[test]
 fn content_that_is_missing_or_different_is_waited_for() {
-    let key =
-        json!({"configMapKeyRef": {"name": "prompts", "key": "system.txt"}, "sha256": hex(TEXT)});
-    for found in [
-        Contents::new(),
-        contents(None, false),
-        contents(Some("other"), true),
-    ] {
-        let Err(NotBuilt::WaitingForContent(why)) = build("support", &with_reference(&key), &found)
-        else {
-            panic!()
-        };
+    let key = json!({"configMapKeyRef": {"name": "prompts", "key": "system.txt"}, "sha256": hex(TEXT)});
+    for found in [Contents::new(), contents(None, false), contents(Some("other"), true)] {
+        let Err(NotBuilt::WaitingForContent(why)) = build("support", &with_reference(&key), &found) else { panic!() };
         assert!(why.contains("ConfigMap prompts"), "{why}");
     }
     assert_eq!(references(&with_reference(&key)).len(), 1);
@@ -208,21 +170,13 @@ fn content_that_is_missing_or_different_is_waited_for() {
 #[test]
 fn content_that_can_change_under_the_release_is_refused_with_its_hash() {
     let key = json!({"configMapKeyRef": {"name": "prompts", "key": "system.txt"}});
-    let found = problems(build(
-        "support",
-        &with_reference(&key),
-        &contents(Some(TEXT), false),
-    ));
-    assert!(
-        found[0].contains(&hex(TEXT)) && found[0].contains("immutable: true"),
-        "{found:?}"
-    );
+    let found = problems(build("support", &with_reference(&key), &contents(Some(TEXT), false)));
+    assert!(found[0].contains(&hex(TEXT)) && found[0].contains("immutable: true"), "{found:?}");
 }
 
 #[test]
 fn an_oci_reference_is_refused_by_this_version() {
-    let spec =
-        with_reference(&json!({"ociRef": format!("ghcr.io/acme/prompt@sha256:{}", hex(TEXT))}));
+    let spec = with_reference(&json!({"ociRef": format!("ghcr.io/acme/prompt@sha256:{}", hex(TEXT))}));
     assert!(
         problems(build("support", &spec, &Contents::new()))[0]
             .contains("contentFrom.ociRef: this version cannot fetch")
@@ -233,29 +187,17 @@ fn an_oci_reference_is_refused_by_this_version() {
 fn what_cannot_be_hashed_is_refused_and_named() {
     let mut spec = newcomer();
     let tools = spec.bundle.tools.as_mut().unwrap();
-    tools.items[0]
-        .input_schema
-        .insert("default".into(), Value::Null);
-    tools.items[0]
-        .input_schema
-        .insert("maximum".into(), json!(9_007_199_254_740_993_u64));
+    tools.items[0].input_schema.insert("default".into(), Value::Null);
+    tools.items[0].input_schema.insert("maximum".into(), json!(9_007_199_254_740_993_u64));
     tools.items[0].description = Some("nul \0".into());
     let found = problems(build("support", &spec, &Contents::new()));
     let start = "spec.bundle.tools.items[0]";
     assert!(
-        found
-            .iter()
-            .any(|it| it.starts_with(&format!("{start}.inputSchema.default: null is not allowed"))),
+        found.iter().any(|it| it.starts_with(&format!("{start}.inputSchema.default: null is not allowed"))),
         "{found:?}"
     );
-    assert!(found.iter().any(|it| it.starts_with(&format!(
-        "{start}.inputSchema.maximum: 9007199254740993 is beyond"
-    ))));
-    assert!(
-        found
-            .iter()
-            .any(|it| it.starts_with(&format!("{start}.description: the text contains U+0000")))
-    );
+    assert!(found.iter().any(|it| it.starts_with(&format!("{start}.inputSchema.maximum: 9007199254740993 is beyond"))));
+    assert!(found.iter().any(|it| it.starts_with(&format!("{start}.description: the text contains U+0000"))));
     spec.bundle.model.parameters.as_mut().unwrap().temperature = Some(f64::INFINITY);
     let found = problems(build("support", &spec, &Contents::new()));
     assert!(found[0].starts_with("spec.bundle.model.parameters.temperature: not a finite number"));
@@ -266,20 +208,14 @@ fn an_inline_bundle_over_its_limit_is_refused() {
     let mut spec = newcomer();
     spec.bundle.prompt.messages[0].content = Some("x".repeat(INLINE_LIMIT));
     let found = problems(build("support", &spec, &Contents::new()));
-    assert!(
-        found[0].contains("the limit is 204800") && found[0].contains("ociRef"),
-        "{found:?}"
-    );
+    assert!(found[0].contains("the limit is 204800") && found[0].contains("ociRef"), "{found:?}");
 }
 
 #[test]
 fn a_release_needs_a_port_and_a_short_name() {
     let mut spec = newcomer();
     spec.contract.as_mut().unwrap().port = None;
-    assert_eq!(
-        build("support", &spec, &Contents::new()).unwrap().port,
-        8080
-    );
+    assert_eq!(build("support", &spec, &Contents::new()).unwrap().port, 8080);
     spec.template
         .get_mut("spec")
         .unwrap()
@@ -288,13 +224,8 @@ fn a_release_needs_a_port_and_a_short_name() {
         .as_object_mut()
         .unwrap()
         .remove("ports");
-    assert!(
-        problems(build("support", &spec, &Contents::new()))[0].starts_with("spec.contract.port")
-    );
-    assert!(
-        problems(build(&"a".repeat(51), &newcomer(), &Contents::new()))[0]
-            .starts_with("metadata.name")
-    );
+    assert!(problems(build("support", &spec, &Contents::new()))[0].starts_with("spec.contract.port"));
+    assert!(problems(build(&"a".repeat(51), &newcomer(), &Contents::new()))[0].starts_with("metadata.name"));
 }
 
 fn revision(built: &Built) -> AgentRevisionSpec {
@@ -354,10 +285,7 @@ fn the_components_that_differ_are_named_in_order() {
     spec.bundle.tools = None;
     spec.bundle.state = Some(serde_json::from_value(json!({"sessionSchemaVersion": "2"})).unwrap());
     let after = build("support", &spec, &Contents::new()).unwrap();
-    assert_eq!(
-        changed_components(&before.components, &after.components),
-        ["prompt", "tools", "state"]
-    );
+    assert_eq!(changed_components(&before.components, &after.components), ["prompt", "tools", "state"]);
     assert!(changed_components(&before.components, &before.components).is_empty());
 }
 
@@ -376,8 +304,7 @@ fn operations_fields_are_laid_over_a_revision_and_nothing_else_is() {
         "nodeSelector": {"pool": "x"}, "containers": [{"name": "agent", "image": image("mirror.example", "a"),
         "env": [{"name": "A", "value": "1"}], "resources": {"limits": {"cpu": "1"}}}]}})
     );
-    let other =
-        json!({"spec": {"containers": [{"name": "agent", "image": image("one.example", "d")}]}});
+    let other = json!({"spec": {"containers": [{"name": "agent", "image": image("one.example", "d")}]}});
     assert_eq!(
         overlay_operations(&revision, &other).pointer("/spec/containers/0/image"),
         Some(&json!(image("one.example", "a")))
@@ -386,30 +313,16 @@ fn operations_fields_are_laid_over_a_revision_and_nothing_else_is() {
 
 #[test]
 fn a_template_split_in_two_holds_each_field_once_but_for_names_and_images() {
-    let (kept, operations) = split_template(
-        &json!({"spec": {"priorityClassName": "high", "hostNetwork": true,
-        "tolerations": [], "containers": [{"name": "a", "image": "i", "resources": {}, "args": [], "tty": true}]}}),
-    );
-    assert_eq!(
-        kept,
-        json!({"spec": {"hostNetwork": true, "containers": [{"name": "a", "image": "i", "tty": true}]}})
-    );
-    assert_eq!(
-        operations,
-        json!({"spec": {"priorityClassName": "high", "containers": [{"name": "a", "image": "i"}]}})
-    );
+    let (kept, operations) = split_template(&json!({"spec": {"priorityClassName": "high", "hostNetwork": true,
+        "tolerations": [], "containers": [{"name": "a", "image": "i", "resources": {}, "args": [], "tty": true}]}}));
+    assert_eq!(kept, json!({"spec": {"hostNetwork": true, "containers": [{"name": "a", "image": "i", "tty": true}]}}));
+    assert_eq!(operations, json!({"spec": {"priorityClassName": "high", "containers": [{"name": "a", "image": "i"}]}}));
 }
 
 #[test]
 fn an_image_counts_by_its_digest_alone() {
     let digest = format!("sha256:{}", "a".repeat(64));
-    assert_eq!(
-        image_content(&format!("ghcr.io/acme/agent:1.2@{digest}")),
-        digest
-    );
-    assert_eq!(
-        image_content("ghcr.io/acme/agent:1.2"),
-        "ghcr.io/acme/agent:1.2"
-    );
+    assert_eq!(image_content(&format!("ghcr.io/acme/agent:1.2@{digest}")), digest);
+    assert_eq!(image_content("ghcr.io/acme/agent:1.2"), "ghcr.io/acme/agent:1.2");
     assert_eq!(image_content("agent@sha256:short"), "agent@sha256:short");
 }

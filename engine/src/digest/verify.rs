@@ -77,9 +77,7 @@ pub fn verify(revision: &AgentRevisionSpec) -> Result<(), Damaged> {
         port,
     } = revision;
     if *digest_version != DIGEST_VERSION {
-        return Err(Damaged::OtherRecipe {
-            found: *digest_version,
-        });
+        return Err(Damaged::OtherRecipe { found: *digest_version });
     }
     let mut behavior = Vec::new();
     let mut harness = Value::Null;
@@ -90,30 +88,18 @@ pub fn verify(revision: &AgentRevisionSpec) -> Result<(), Damaged> {
             harness = value;
         }
     }
-    let made = manifest(
-        components
-            .iter()
-            .map(|it| (it.name.as_str(), it.content.as_str())),
-    );
+    let made = manifest(components.iter().map(|it| (it.name.as_str(), it.content.as_str())));
     same("manifest", hash::of_bytes(made.as_bytes()), digest)?;
     same("manifest", hash::of_bytes(stored.as_bytes()), digest)?;
     let made = manifest(behavior.iter().map(|(name, blob)| (*name, blob.as_str())));
-    same(
-        "behavior manifest",
-        hash::of_bytes(made.as_bytes()),
-        behavior_digest,
-    )?;
+    same("behavior manifest", hash::of_bytes(made.as_bytes()), behavior_digest)?;
     verify_harness(&harness, template, *contract_level, *port)
 }
 
 /// Names of the components whose content differs, in the order of the layers.
 #[must_use]
 pub fn changed_components(before: &[Component], after: &[Component]) -> Vec<String> {
-    let content = |set: &[Component], name: &str| {
-        set.iter()
-            .find(|it| it.name == name)
-            .map(|it| it.digest.clone())
-    };
+    let content = |set: &[Component], name: &str| set.iter().find(|it| it.name == name).map(|it| it.digest.clone());
     COMPONENTS
         .iter()
         .filter(|name| content(before, name) != content(after, name))
@@ -129,27 +115,16 @@ fn in_order(components: &[Component]) -> Result<&[Component], Damaged> {
             .iter()
             .position(|name| *name == component.name)
             .filter(|place| *place >= last && seen.insert(*place));
-        last = place.ok_or_else(|| Damaged::Form {
-            name: component.name.clone(),
-        })?;
+        last = place.ok_or_else(|| Damaged::Form { name: component.name.clone() })?;
     }
     Ok(components)
 }
 
 fn verify_component(component: &Component) -> Result<Value, Damaged> {
-    let Component {
-        name,
-        digest,
-        behavior_digest: _,
-        content,
-    } = component;
+    let Component { name, digest, behavior_digest: _, content } = component;
     let found = hash::of_bytes(content.as_bytes());
     if found != *digest {
-        return Err(Damaged::Component {
-            name: name.clone(),
-            found,
-            stored: digest.clone(),
-        });
+        return Err(Damaged::Component { name: name.clone(), found, stored: digest.clone() });
     }
     serde_json::from_str(content)
         .ok()
@@ -171,37 +146,20 @@ fn verify_behavior(component: &Component, value: &Value) -> Result<String, Damag
 }
 
 fn same(what: &'static str, found: String, stored: &str) -> Result<(), Damaged> {
-    if found == stored {
-        Ok(())
-    } else {
-        Err(Damaged::Manifest {
-            what,
-            found,
-            stored: stored.to_owned(),
-        })
-    }
+    if found == stored { Ok(()) } else { Err(Damaged::Manifest { what, found, stored: stored.to_owned() }) }
 }
 
 fn verify_harness(harness: &Value, template: &str, level: i64, port: i32) -> Result<(), Damaged> {
-    let stored: Value =
-        serde_json::from_str(template).map_err(|_| Damaged::Harness { what: "template" })?;
+    let stored: Value = serde_json::from_str(template).map_err(|_| Damaged::Harness { what: "template" })?;
     let (kept, _) = template::split_template(&stored);
     if kept != stored || harness.get("template") != Some(&template::hashed(&kept)) {
         return Err(Damaged::Harness { what: "template" });
     }
-    if harness
-        .pointer("/contract/level")
-        .and_then(Value::as_i64)
-        .unwrap_or(0)
-        != level
-    {
-        return Err(Damaged::Harness {
-            what: "contractLevel",
-        });
+    if harness.pointer("/contract/level").and_then(Value::as_i64).unwrap_or(0) != level {
+        return Err(Damaged::Harness { what: "contractLevel" });
     }
-    let declared = harness
-        .pointer("/contract/port")
-        .or_else(|| stored.pointer("/spec/containers/0/ports/0/containerPort"));
+    let declared =
+        harness.pointer("/contract/port").or_else(|| stored.pointer("/spec/containers/0/ports/0/containerPort"));
     if declared.and_then(Value::as_i64) != Some(i64::from(port)) {
         return Err(Damaged::Harness { what: "port" });
     }

@@ -61,23 +61,8 @@ pub struct Attempt {
 impl Attempt {
     /// A new attempt, at a step with a weight.
     #[must_use]
-    pub fn new(
-        policy: &Policy,
-        arms: Arms,
-        limits: Limits,
-        step: usize,
-        weight: i64,
-        now: i64,
-    ) -> Self {
-        Self::restore(
-            policy,
-            arms,
-            limits,
-            step,
-            weight,
-            now,
-            &Evidence::default(),
-        )
+    pub fn new(policy: &Policy, arms: Arms, limits: Limits, step: usize, weight: i64, now: i64) -> Self {
+        Self::restore(policy, arms, limits, step, weight, now, &Evidence::default())
     }
 
     /// An attempt that goes on after a restart. The sessions that were open are lost, in both arms, and counted.
@@ -91,21 +76,15 @@ impl Attempt {
         now: i64,
         stored: &Evidence,
     ) -> Self {
-        let next = stored
-            .gates
-            .iter()
-            .map(|gate| gate.strata)
-            .fold(stored.next_stratum, i64::max);
+        let next = stored.gates.iter().map(|gate| gate.strata).fold(stored.next_stratum, i64::max);
         let steps = policy.steps.len();
         let gates = policy
             .gates
             .iter()
-            .map(
-                |gate| match stored.gates.iter().find(|known| known.gate == gate.name) {
-                    Some(known) => GateFold::resume(gate, steps, next, known),
-                    None => GateFold::new(gate, steps, next),
-                },
-            )
+            .map(|gate| match stored.gates.iter().find(|known| known.gate == gate.name) {
+                Some(known) => GateFold::resume(gate, steps, next, known),
+                None => GateFold::new(gate, steps, next),
+            })
             .collect();
         let mut sessions = stored.sessions.clone();
         sessions.dropped += stored.open;
@@ -169,9 +148,7 @@ impl Attempt {
         }
         self.note_evaluations(&signal.kind);
         let before = self.folded_outcomes(&signal.conversation);
-        let heeded = self
-            .table
-            .take(arm, signal, self.since, &self.limits, self.keep_millis);
+        let heeded = self.table.take(arm, signal, self.since, &self.limits, self.keep_millis);
         self.sessions.late += self.changed_since(&signal.conversation, &before);
         self.heed(heeded, signal.received_millis);
     }
@@ -183,18 +160,12 @@ impl Attempt {
             Heeded::Unassigned => self.sessions.unassigned += 1,
             Heeded::Moved => self.sessions.moved += 1,
             Heeded::Dropped => self.sessions.dropped += 1,
-            Heeded::Began {
-                conversation,
-                arm,
-                at,
-            } => {
+            Heeded::Began { conversation, arm, at } => {
                 self.arrivals.count(received);
                 if let Some(started) = self.started.get_mut(arm as usize) {
                     *started = (*started).max(Some(received));
                 }
-                let placed = self
-                    .cutter
-                    .place(at, conversation.clone(), arm, self.folded_by_any());
+                let placed = self.cutter.place(at, conversation.clone(), arm, self.folded_by_any());
                 self.count_start(arm, &conversation, placed);
             }
         }
@@ -236,9 +207,7 @@ impl Attempt {
             return Vec::new();
         };
         let folded = self.gates.iter().filter(|gate| gate.next() > stratum);
-        folded
-            .map(|gate| gate.outcome_of(session, &self.evaluations_seen))
-            .collect()
+        folded.map(|gate| gate.outcome_of(session, &self.evaluations_seen)).collect()
     }
 
     fn changed_since(&self, conversation: &str, before: &[Option<bool>]) -> i64 {
@@ -246,11 +215,7 @@ impl Attempt {
             return 0;
         }
         let after = self.folded_outcomes(conversation);
-        let changed = before
-            .iter()
-            .zip(&after)
-            .filter(|(before, after)| before != after)
-            .count();
+        let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
         i64::try_from(changed).unwrap_or(i64::MAX)
     }
 
@@ -259,11 +224,7 @@ impl Attempt {
     }
 
     fn folded_by_all(&self) -> i64 {
-        self.gates
-            .iter()
-            .map(GateFold::next)
-            .min()
-            .unwrap_or_else(|| self.cutter.next_id())
+        self.gates.iter().map(GateFold::next).min().unwrap_or_else(|| self.cutter.next_id())
     }
 
     /// Closes and folds everything whose time has come. True when some gate has more evidence than before.
@@ -279,16 +240,8 @@ impl Attempt {
     }
 
     fn note_closed(&mut self, first_new: i64) {
-        for stratum in self
-            .cutter
-            .closed()
-            .filter(|stratum| stratum.id >= first_new)
-        {
-            self.sample_ratio.add(
-                stratum.weight,
-                stratum.count(Arm::Canary),
-                stratum.count(Arm::Stable),
-            );
+        for stratum in self.cutter.closed().filter(|stratum| stratum.id >= first_new) {
+            self.sample_ratio.add(stratum.weight, stratum.count(Arm::Canary), stratum.count(Arm::Stable));
             for (_, conversation) in stratum.members.keys() {
                 if let Some(session) = self.table.get_mut(conversation) {
                     session.stratum = Some(stratum.id);
@@ -318,20 +271,12 @@ impl Attempt {
     fn finish_folded(&mut self) {
         for stratum in self.cutter.forget_below(self.folded_by_all()) {
             for ((_, conversation), arm) in &stratum.members {
-                let Some(session) = self
-                    .table
-                    .get_mut(conversation)
-                    .filter(|one| one.fate == Fate::Counted)
-                else {
+                let Some(session) = self.table.get_mut(conversation).filter(|one| one.fate == Fate::Counted) else {
                     continue;
                 };
                 session.fate = Fate::Folded;
                 for (number, known) in Number::ALL.into_iter().zip(&mut self.numbers) {
-                    let side = if *arm == Arm::Canary {
-                        &mut known.canary
-                    } else {
-                        &mut known.stable
-                    };
+                    let side = if *arm == Arm::Canary { &mut known.canary } else { &mut known.stable };
                     if let Some(value) = session.heard.number(number) {
                         side.add(value);
                     }
@@ -345,37 +290,23 @@ impl Attempt {
     pub fn next_maturity(&self, now: i64) -> Option<i64> {
         let grace = self.limits.grace_millis;
         let closed = self.gates.iter().filter_map(|gate| {
-            let next = self
-                .cutter
-                .closed()
-                .find(|stratum| stratum.id >= gate.next())?;
+            let next = self.cutter.closed().find(|stratum| stratum.id >= gate.next())?;
             Some(gate.matures_at(next, grace))
         });
         let fastest = self.gates.iter().map(GateFold::maturity_millis).min()?;
-        let open = self
-            .cutter
-            .earliest_unplaced()
-            .map(|began| began.saturating_add(fastest + grace));
+        let open = self.cutter.earliest_unplaced().map(|began| began.saturating_add(fastest + grace));
         closed.chain(open).min().map(|at| at.max(now))
     }
 
     /// The evidence at this moment, after `advance`.
     #[must_use]
     pub fn evidence(&self, now: i64) -> Evidence {
-        let closed: usize = self
-            .cutter
-            .closed()
-            .map(|stratum| stratum.members.len())
-            .sum();
+        let closed: usize = self.cutter.closed().map(|stratum| stratum.members.len()).sum();
         Evidence {
             sight: self.sight(now),
             sessions: self.sessions.clone(),
             rate: self.arrivals.per_second(now),
-            gates: self
-                .gates
-                .iter()
-                .map(|gate| gate.evidence().clone())
-                .collect(),
+            gates: self.gates.iter().map(|gate| gate.evidence().clone()).collect(),
             numbers: self
                 .numbers
                 .iter()
@@ -396,13 +327,10 @@ impl Attempt {
             return Sight::Blind { why, since_millis };
         }
         let weight = self.cutter.weight();
-        let quiet = [
-            (Arm::Canary, weight, "the canary"),
-            (Arm::Stable, 100 - weight, "stable"),
-        ]
-        .into_iter()
-        .filter(|(_, share, _)| *share > 0)
-        .find_map(|(arm, share, name)| self.silence(arm, share, name, now));
+        let quiet = [(Arm::Canary, weight, "the canary"), (Arm::Stable, 100 - weight, "stable")]
+            .into_iter()
+            .filter(|(_, share, _)| *share > 0)
+            .find_map(|(arm, share, name)| self.silence(arm, share, name, now));
         quiet.map_or(Sight::Fresh, |why| Sight::Quiet { why })
     }
 
@@ -431,28 +359,15 @@ impl Attempt {
         };
         let expected_rate = self.arrivals.per_second(now).unwrap_or(0.0) * share as f64 / 100.0;
         let silent = now - started.max(self.weighted_since);
-        let overdue = if expected_rate > 0.0 {
-            10_000.0 / expected_rate
-        } else {
-            0.0
-        };
-        (silent as f64 > libm::fmax(self.limits.quiet_millis as f64, overdue)).then(|| {
-            format!(
-                "no session of {name} has been heard of for {} s",
-                silent / 1_000
-            )
-        })
+        let overdue = if expected_rate > 0.0 { 10_000.0 / expected_rate } else { 0.0 };
+        (silent as f64 > libm::fmax(self.limits.quiet_millis as f64, overdue))
+            .then(|| format!("no session of {name} has been heard of for {} s", silent / 1_000))
     }
 }
 
 /// How long a session is kept: until the slowest gate of the longest stratum has folded it, and a minute more for what is late.
 fn keep_millis(policy: &Policy, limits: &Limits) -> i64 {
-    let slowest = policy
-        .gates
-        .iter()
-        .map(|gate| gate.maturity_millis)
-        .max()
-        .unwrap_or(0);
+    let slowest = policy.gates.iter().map(|gate| gate.maturity_millis).max().unwrap_or(0);
     slowest + policy.strata.max_millis + limits.skew_millis + 2 * limits.grace_millis + 60_000
 }
 
@@ -463,11 +378,7 @@ fn resume_numbers(stored: &[NumberEvidence]) -> Vec<NumberEvidence> {
             canary: Distribution::default(),
             stable: Distribution::default(),
         };
-        stored
-            .iter()
-            .find(|known| known.name == fresh.name)
-            .cloned()
-            .unwrap_or(fresh)
+        stored.iter().find(|known| known.name == fresh.name).cloned().unwrap_or(fresh)
     };
     Number::ALL.into_iter().map(resume).collect()
 }

@@ -20,14 +20,7 @@ const REMEMBERED_MILLIS: i64 = 24 * 3_600_000;
 /// Open sessions of one agent, whatever the receiver's own bound.
 const MAX_OPEN: usize = 10_000;
 /// The outcomes that are looked at whether or not a gate names them.
-const BUILT_IN: [&str; 6] = [
-    "task_success",
-    "tool_error",
-    "schema_violation",
-    "empty_output",
-    "truncated",
-    "missing",
-];
+const BUILT_IN: [&str; 6] = ["task_success", "tool_error", "schema_violation", "empty_output", "truncated", "missing"];
 
 #[derive(Clone, Debug)]
 struct Open {
@@ -111,8 +104,7 @@ impl BaselineFold {
             return;
         };
         session.heard.hear(signal.at_millis, &signal.kind);
-        self.reported
-            .extend(session.heard.evaluations().map(str::to_owned));
+        self.reported.extend(session.heard.evaluations().map(str::to_owned));
         match &signal.kind {
             Kind::Start(start) if session.began.is_none() => {
                 session.began = Some(signal.at_millis);
@@ -122,8 +114,7 @@ impl BaselineFold {
                 }
             }
             Kind::End => {
-                self.due
-                    .insert((signal.received_millis + 2 * self.limits.grace_millis, key));
+                self.due.insert((signal.received_millis + 2 * self.limits.grace_millis, key));
             }
             Kind::Start(_) | Kind::Turn(_) | Kind::Tool { .. } | Kind::Evaluation { .. } => {}
         }
@@ -137,24 +128,9 @@ impl BaselineFold {
             return None;
         }
         let key: Arc<str> = Arc::from(signal.conversation.as_str());
-        let slowest = self
-            .outcomes
-            .iter()
-            .map(|(_, _, maturity)| *maturity)
-            .max()
-            .unwrap_or(0);
-        self.due.insert((
-            signal.received_millis + slowest + self.limits.grace_millis,
-            Arc::clone(&key),
-        ));
-        self.open.insert(
-            Arc::clone(&key),
-            Open {
-                began: None,
-                randomised: false,
-                heard: Heard::default(),
-            },
-        );
+        let slowest = self.outcomes.iter().map(|(_, _, maturity)| *maturity).max().unwrap_or(0);
+        self.due.insert((signal.received_millis + slowest + self.limits.grace_millis, Arc::clone(&key)));
+        self.open.insert(Arc::clone(&key), Open { began: None, randomised: false, heard: Heard::default() });
         Some(key)
     }
 
@@ -168,11 +144,7 @@ impl BaselineFold {
                 self.finish(at, &session);
             }
         }
-        while self
-            .finished
-            .front()
-            .is_some_and(|oldest| oldest.at < now - REMEMBERED_MILLIS)
-        {
+        while self.finished.front().is_some_and(|oldest| oldest.at < now - REMEMBERED_MILLIS) {
             self.finished.pop_front();
         }
     }
@@ -182,10 +154,8 @@ impl BaselineFold {
             return;
         };
         let owed = self.owed();
-        let bad = self
-            .outcomes
-            .iter()
-            .map(|(_, outcome, maturity)| session.heard.outcome(outcome, began + maturity, &owed));
+        let bad =
+            self.outcomes.iter().map(|(_, outcome, maturity)| session.heard.outcome(outcome, began + maturity, &owed));
         let bad = bad.collect();
         self.finished.push_back(Finished { at, bad });
         if self.finished.len() > REMEMBERED {
@@ -195,35 +165,19 @@ impl BaselineFold {
 
     fn owed(&self) -> Vec<String> {
         let named = |name: &String| self.outcomes.iter().any(|(known, _, _)| known == name);
-        self.reported
-            .iter()
-            .filter(|name| named(name))
-            .cloned()
-            .collect()
+        self.reported.iter().filter(|name| named(name)).cloned().collect()
     }
 
     /// What was seen of the outcomes that the release reports.
     #[must_use]
     pub fn seen(&self, now: i64) -> BaselineSeen {
-        let counted = self
-            .outcomes
-            .iter()
-            .enumerate()
-            .map(|(index, (name, _, _))| (name.clone(), self.count(index)));
-        let outcomes: BTreeMap<String, Baseline> = counted
-            .filter(|(_, baseline)| baseline.sessions > 0)
-            .collect();
-        BaselineSeen {
-            rate: self.arrivals.per_second(now),
-            outcomes,
-        }
+        let counted = self.outcomes.iter().enumerate().map(|(index, (name, _, _))| (name.clone(), self.count(index)));
+        let outcomes: BTreeMap<String, Baseline> = counted.filter(|(_, baseline)| baseline.sessions > 0).collect();
+        BaselineSeen { rate: self.arrivals.per_second(now), outcomes }
     }
 
     fn count(&self, index: usize) -> Baseline {
-        let known = self
-            .finished
-            .iter()
-            .filter_map(|session| session.bad.get(index).copied().flatten());
+        let known = self.finished.iter().filter_map(|session| session.bad.get(index).copied().flatten());
         known.fold(Baseline::default(), |sum, bad| Baseline {
             bad: sum.bad + i64::from(bad),
             sessions: sum.sessions + 1,
@@ -234,13 +188,7 @@ impl BaselineFold {
 /// The built-in outcomes and those of the policy, each once, with the time at which it is final.
 fn outcomes_of(policy: Option<&Policy>) -> Vec<(String, Outcome, i64)> {
     let gates = policy.map_or(&[][..], |policy| &policy.gates);
-    let declared = gates.iter().map(|gate| {
-        (
-            gate.outcome.clone(),
-            Outcome::named(&gate.outcome),
-            gate.maturity_millis,
-        )
-    });
+    let declared = gates.iter().map(|gate| (gate.outcome.clone(), Outcome::named(&gate.outcome), gate.maturity_millis));
     let built_in = BUILT_IN.iter().map(|name| {
         let outcome = Outcome::named(name);
         let maturity = outcome.default_maturity_millis();
@@ -261,24 +209,11 @@ mod tests {
     use crate::evidence::signal::{Start, Turn};
 
     fn signal(conversation: &str, at: i64, kind: Kind) -> Signal {
-        Signal {
-            release: "r1".into(),
-            conversation: conversation.into(),
-            at_millis: at,
-            received_millis: at,
-            kind,
-        }
+        Signal { release: "r1".into(), conversation: conversation.into(), at_millis: at, received_millis: at, kind }
     }
 
     fn start(conversation: &str, at: i64, assignment: Assignment) -> Signal {
-        signal(
-            conversation,
-            at,
-            Kind::Start(Start {
-                assignment,
-                slices: vec![],
-            }),
-        )
+        signal(conversation, at, Kind::Start(Start { assignment, slices: vec![] }))
     }
 
     fn fold() -> BaselineFold {
@@ -289,45 +224,16 @@ mod tests {
     fn an_ended_session_is_counted_soon_and_only_for_what_it_reports() {
         let mut fold = fold();
         fold.take(&start("a", 0, Assignment::Weighted));
-        fold.take(&signal(
-            "a",
-            5,
-            Kind::Turn(Turn {
-                empty: Some(false),
-                ..Turn::default()
-            }),
-        ));
-        fold.take(&signal(
-            "a",
-            9,
-            Kind::Evaluation {
-                name: "task_success".into(),
-                failed: true,
-            },
-        ));
+        fold.take(&signal("a", 5, Kind::Turn(Turn { empty: Some(false), ..Turn::default() })));
+        fold.take(&signal("a", 9, Kind::Evaluation { name: "task_success".into(), failed: true }));
         fold.take(&signal("a", 10, Kind::End));
         fold.advance(9_000);
         assert!(fold.seen(9_000).outcomes.is_empty());
         fold.advance(10_010);
         let seen = fold.seen(10_010).outcomes;
-        assert_eq!(
-            seen.keys().map(String::as_str).collect::<Vec<_>>(),
-            ["empty_output", "missing", "task_success"]
-        );
-        assert_eq!(
-            seen["task_success"],
-            Baseline {
-                bad: 1,
-                sessions: 1
-            }
-        );
-        assert_eq!(
-            seen["missing"],
-            Baseline {
-                bad: 0,
-                sessions: 1
-            }
-        );
+        assert_eq!(seen.keys().map(String::as_str).collect::<Vec<_>>(), ["empty_output", "missing", "task_success"]);
+        assert_eq!(seen["task_success"], Baseline { bad: 1, sessions: 1 });
+        assert_eq!(seen["missing"], Baseline { bad: 0, sessions: 1 });
     }
 
     #[test]
@@ -359,8 +265,7 @@ mod tests {
     #[test]
     fn open_sessions_are_bounded() {
         let mut fold = fold();
-        (0..20_000)
-            .for_each(|index| fold.take(&start(&format!("s{index}"), index, Assignment::Weighted)));
+        (0..20_000).for_each(|index| fold.take(&start(&format!("s{index}"), index, Assignment::Weighted)));
         assert_eq!(fold.open_sessions(), MAX_OPEN);
         fold.pause();
         assert_eq!(fold.open_sessions(), 0);

@@ -33,9 +33,7 @@ impl Stratum {
     /// When its last session began.
     #[must_use]
     pub fn last_start(&self) -> i64 {
-        self.members
-            .last_key_value()
-            .map_or(self.from, |((at, _), _)| *at)
+        self.members.last_key_value().map_or(self.from, |((at, _), _)| *at)
     }
 
     /// How many of its sessions began on an arm.
@@ -101,9 +99,7 @@ impl Cutter {
     /// Percent of new sessions that the canary is meant to get from now on.
     #[must_use]
     pub fn weight(&self) -> i64 {
-        self.changes
-            .back()
-            .map_or(self.weight, |(_, _, weight)| *weight)
+        self.changes.back().map_or(self.weight, |(_, _, weight)| *weight)
     }
 
     fn step(&self) -> usize {
@@ -125,20 +121,13 @@ impl Cutter {
     #[must_use]
     pub fn earliest_unplaced(&self) -> Option<i64> {
         let first = |members: &Members| members.first_key_value().map(|((at, _), _)| *at);
-        [first(&self.open), first(&self.waiting)]
-            .into_iter()
-            .flatten()
-            .min()
+        [first(&self.open), first(&self.waiting)].into_iter().flatten().min()
     }
 
     /// From `at` on, new sessions are shared by another weight: no stratum spans the change.
     pub fn change_weight(&mut self, at: i64, step: usize, weight: i64) {
         if (self.step(), self.weight()) != (step, weight) {
-            let at = self
-                .changes
-                .back()
-                .map_or(at, |(before, _, _)| at.max(*before))
-                .max(self.from);
+            let at = self.changes.back().map_or(at, |(before, _, _)| at.max(*before)).max(self.from);
             self.changes.push_back((at, step, weight));
         }
     }
@@ -149,16 +138,11 @@ impl Cutter {
             self.waiting.insert((at, conversation), arm);
             return Placed::Waits;
         }
-        let home = self
-            .closed
-            .iter_mut()
-            .find(|stratum| stratum.from <= at && at < stratum.until);
+        let home = self.closed.iter_mut().find(|stratum| stratum.from <= at && at < stratum.until);
         match home {
             Some(stratum) if stratum.id >= folded => {
                 stratum.members.insert((at, conversation), arm);
-                Placed::Joined {
-                    stratum: stratum.id,
-                }
+                Placed::Joined { stratum: stratum.id }
             }
             Some(_) | None => Placed::TooLate,
         }
@@ -168,18 +152,9 @@ impl Cutter {
     pub fn advance(&mut self, watermark: i64) -> usize {
         let before = self.next_id;
         loop {
-            let start = self
-                .waiting
-                .first_key_value()
-                .map(|((at, _), _)| *at)
-                .filter(|at| *at < watermark);
+            let start = self.waiting.first_key_value().map(|((at, _), _)| *at).filter(|at| *at < watermark);
             let horizon = start.unwrap_or(watermark);
-            if let Some((at, step, weight)) = self
-                .changes
-                .front()
-                .copied()
-                .filter(|(at, _, _)| *at <= horizon)
-            {
+            if let Some((at, step, weight)) = self.changes.front().copied().filter(|(at, _, _)| *at <= horizon) {
                 if self.timeout().is_some_and(|timeout| timeout <= at) {
                     self.close_on_timeout();
                 } else {
@@ -199,9 +174,7 @@ impl Cutter {
 
     /// When the open stratum ends though it is too small.
     fn timeout(&self) -> Option<i64> {
-        self.open
-            .first_key_value()
-            .map(|((at, _), _)| at + self.policy.max_millis.max(1))
+        self.open.first_key_value().map(|((at, _), _)| at + self.policy.max_millis.max(1))
     }
 
     fn close_on_timeout(&mut self) {
@@ -223,10 +196,7 @@ impl Cutter {
     }
 
     fn is_large_enough(&self) -> bool {
-        let least = self
-            .policy
-            .min_sessions
-            .max(100_i64.div_euclid(self.weight.max(1)));
+        let least = self.policy.min_sessions.max(100_i64.div_euclid(self.weight.max(1)));
         let sessions = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
         sessions >= least && count(&self.open, Arm::Canary) >= 1
     }
@@ -238,14 +208,7 @@ impl Cutter {
             return;
         }
         let (step, weight, id) = (self.step, self.weight, self.next_id);
-        self.closed.push_back(Stratum {
-            id,
-            from,
-            until,
-            step,
-            weight,
-            members,
-        });
+        self.closed.push_back(Stratum { id, from, until, step, weight, members });
         self.next_id += 1;
     }
 
@@ -264,10 +227,7 @@ fn count(members: &Members, arm: Arm) -> i64 {
 mod tests {
     use super::*;
 
-    const POLICY: StrataPolicy = StrataPolicy {
-        min_sessions: 4,
-        max_millis: 1_000,
-    };
+    const POLICY: StrataPolicy = StrataPolicy { min_sessions: 4, max_millis: 1_000 };
 
     fn cutter(weight: i64) -> Cutter {
         Cutter::new(POLICY, 0, 0, weight, 0)
@@ -280,10 +240,7 @@ mod tests {
     }
 
     fn cut(cutter: &Cutter) -> Vec<(i64, i64, usize, i64)> {
-        cutter
-            .closed()
-            .map(|one| (one.from, one.until, one.members.len(), one.weight))
-            .collect()
+        cutter.closed().map(|one| (one.from, one.until, one.members.len(), one.weight)).collect()
     }
 
     #[test]
@@ -291,13 +248,7 @@ mod tests {
         let mut cutter = cutter(50);
         starts(
             &mut cutter,
-            &[
-                (1, Arm::Stable),
-                (2, Arm::Stable),
-                (3, Arm::Stable),
-                (4, Arm::Stable),
-                (5, Arm::Stable),
-            ],
+            &[(1, Arm::Stable), (2, Arm::Stable), (3, Arm::Stable), (4, Arm::Stable), (5, Arm::Stable)],
         );
         assert_eq!(cutter.advance(100), 0);
         starts(&mut cutter, &[(101, Arm::Canary), (102, Arm::Stable)]);
@@ -308,9 +259,7 @@ mod tests {
     #[test]
     fn a_small_weight_asks_for_a_larger_stratum() {
         let mut cutter = cutter(5);
-        let many: Vec<_> = (1..=30)
-            .map(|at| (at, if at == 1 { Arm::Canary } else { Arm::Stable }))
-            .collect();
+        let many: Vec<_> = (1..=30).map(|at| (at, if at == 1 { Arm::Canary } else { Arm::Stable })).collect();
         starts(&mut cutter, &many);
         assert_eq!(cutter.advance(100), 1);
         assert_eq!(cut(&cutter), [(0, 21, 20, 5)]);
@@ -327,17 +276,11 @@ mod tests {
     #[test]
     fn a_change_of_weight_closes_the_stratum_at_once() {
         let mut cutter = cutter(50);
-        starts(
-            &mut cutter,
-            &[(10, Arm::Stable), (20, Arm::Canary), (30, Arm::Canary)],
-        );
+        starts(&mut cutter, &[(10, Arm::Stable), (20, Arm::Canary), (30, Arm::Canary)]);
         cutter.change_weight(25, 1, 75);
         cutter.advance(50);
         assert_eq!(cut(&cutter), [(0, 25, 2, 50)]);
-        starts(
-            &mut cutter,
-            &[(51, Arm::Stable), (52, Arm::Stable), (53, Arm::Stable)],
-        );
+        starts(&mut cutter, &[(51, Arm::Stable), (52, Arm::Stable), (53, Arm::Stable)]);
         cutter.advance(100);
         assert_eq!(cut(&cutter), [(0, 25, 2, 50), (25, 54, 4, 75)]);
     }
@@ -352,18 +295,8 @@ mod tests {
 
     #[test]
     fn the_order_of_arrival_does_not_change_the_strata() {
-        let all: Vec<(i64, Arm)> = (0..200)
-            .map(|at| {
-                (
-                    at * 7 % 1_500,
-                    if at % 5 == 0 {
-                        Arm::Canary
-                    } else {
-                        Arm::Stable
-                    },
-                )
-            })
-            .collect();
+        let all: Vec<(i64, Arm)> =
+            (0..200).map(|at| (at * 7 % 1_500, if at % 5 == 0 { Arm::Canary } else { Arm::Stable })).collect();
         let mut forwards = cutter(20);
         let mut backwards = cutter(20);
         for (at, arm) in &all {
@@ -387,24 +320,10 @@ mod tests {
     #[test]
     fn a_late_start_joins_its_own_stratum_until_that_is_folded() {
         let mut cutter = cutter(50);
-        starts(
-            &mut cutter,
-            &[
-                (1, Arm::Stable),
-                (2, Arm::Stable),
-                (3, Arm::Stable),
-                (4, Arm::Canary),
-            ],
-        );
+        starts(&mut cutter, &[(1, Arm::Stable), (2, Arm::Stable), (3, Arm::Stable), (4, Arm::Canary)]);
         cutter.advance(100);
-        assert_eq!(
-            cutter.place(2, "late".into(), Arm::Canary, 0),
-            Placed::Joined { stratum: 0 }
-        );
-        assert_eq!(
-            cutter.place(2, "too late".into(), Arm::Canary, 1),
-            Placed::TooLate
-        );
+        assert_eq!(cutter.place(2, "late".into(), Arm::Canary, 0), Placed::Joined { stratum: 0 });
+        assert_eq!(cutter.place(2, "too late".into(), Arm::Canary, 1), Placed::TooLate);
         assert_eq!(cut(&cutter), [(0, 5, 5, 50)]);
     }
 
@@ -413,10 +332,7 @@ mod tests {
         let mut cutter = Cutter::new(POLICY, 0, 0, 50, 7);
         starts(&mut cutter, &[(1, Arm::Stable), (1_500, Arm::Canary)]);
         cutter.advance(10_000);
-        assert_eq!(
-            cutter.closed().map(|one| one.id).collect::<Vec<_>>(),
-            [7, 8]
-        );
+        assert_eq!(cutter.closed().map(|one| one.id).collect::<Vec<_>>(), [7, 8]);
         assert_eq!(cutter.forget_below(8).len(), 1);
         assert_eq!(cutter.next_id(), 9);
     }

@@ -55,18 +55,12 @@ fn bucket(value: i64) -> i16 {
         return 0;
     }
     let place = libm::log(value as f64) / libm::log(RATIO);
-    (1..LAST_BUCKET)
-        .find(|bucket| place < f64::from(*bucket))
-        .unwrap_or(LAST_BUCKET)
+    (1..LAST_BUCKET).find(|bucket| place < f64::from(*bucket)).unwrap_or(LAST_BUCKET)
 }
 
 /// The geometric middle of a bucket.
 fn middle(bucket: i16) -> f64 {
-    if bucket < 1 {
-        0.0
-    } else {
-        libm::pow(RATIO, f64::from(bucket) - 0.5)
-    }
+    if bucket < 1 { 0.0 } else { libm::pow(RATIO, f64::from(bucket) - 0.5) }
 }
 
 #[cfg(test)]
@@ -79,10 +73,7 @@ mod tests {
         (1..=10_000).for_each(|value| sketch.add(value));
         for (share, truth) in [(0.5, 5_000.0), (0.95, 9_500.0), (0.01, 100.0)] {
             let found = sketch.quantile(share).unwrap();
-            assert!(
-                (found / truth - 1.0).abs() < 0.101,
-                "{share}: {found} against {truth}"
-            );
+            assert!((found / truth - 1.0).abs() < 0.101, "{share}: {found} against {truth}");
         }
         assert!((sketch.mean().unwrap() - 5_000.5).abs() < 1e-9);
     }
@@ -94,9 +85,6 @@ mod tests {
         for value in [i64::MIN, 0, 1, i64::MAX] {
             sketch.add(value);
         }
-        assert_eq!(
-            sketch.buckets.keys().copied().collect::<Vec<_>>(),
-            [0, 1, LAST_BUCKET]
-        );
+        assert_eq!(sketch.buckets.keys().copied().collect::<Vec<_>>(), [0, 1, LAST_BUCKET]);
     }
 }

@@ -34,38 +34,21 @@ impl GateFold {
             process: acts.then(|| GateProcess::new(policy)),
             ..GateEvidence::default()
         };
-        Self {
-            policy: policy.clone(),
-            outcome: Outcome::named(&policy.outcome),
-            evidence,
-        }
+        Self { policy: policy.clone(), outcome: Outcome::named(&policy.outcome), evidence }
     }
 
     /// With the evidence of the same gate from before a restart. Strata that were open then are skipped.
     #[must_use]
     pub fn resume(policy: &GatePolicy, steps: usize, next: i64, stored: &GateEvidence) -> Self {
-        let Self {
-            policy,
-            outcome,
-            mut evidence,
-        } = Self::new(policy, steps, next);
+        let Self { policy, outcome, mut evidence } = Self::new(policy, steps, next);
         let process = match (evidence.process.take(), &stored.process) {
             (Some(_), Some(process)) => Some(process.clone()),
             (fresh, _) => fresh,
         };
         let mut by_step = stored.by_step.clone();
         by_step.resize(steps, 0);
-        let evidence = GateEvidence {
-            strata: next,
-            by_step,
-            process,
-            ..stored.clone()
-        };
-        Self {
-            policy,
-            outcome,
-            evidence,
-        }
+        let evidence = GateEvidence { strata: next, by_step, process, ..stored.clone() };
+        Self { policy, outcome, evidence }
     }
 
     /// What it has accumulated.
@@ -105,10 +88,7 @@ impl GateFold {
     /// When a stratum matures for this gate, telemetry's travel included.
     #[must_use]
     pub fn matures_at(&self, stratum: &Stratum, grace_millis: i64) -> i64 {
-        stratum
-            .last_start()
-            .saturating_add(self.policy.maturity_millis)
-            .saturating_add(grace_millis)
+        stratum.last_start().saturating_add(self.policy.maturity_millis).saturating_add(grace_millis)
     }
 
     /// The number of the next stratum to fold.
@@ -128,10 +108,7 @@ impl GateFold {
     pub fn fold(&mut self, stratum: &Stratum, table: &Table, owed: &[String]) {
         let mut outcomes = Outcomes::default();
         for ((_, conversation), arm) in &stratum.members {
-            let Some(session) = table
-                .get(conversation)
-                .filter(|session| session.fate == Fate::Counted)
-            else {
+            let Some(session) = table.get(conversation).filter(|session| session.fate == Fate::Counted) else {
                 continue;
             };
             let outcome = self.outcome_of(session, owed);
@@ -152,9 +129,7 @@ impl GateFold {
             Arm::Canary => self.evidence.canary.add(outcome),
             Arm::Stable => self.evidence.stable.add(outcome),
         }
-        if let (Arm::Canary, Some(_), Some(seen)) =
-            (arm, outcome, self.evidence.by_step.get_mut(step))
-        {
+        if let (Arm::Canary, Some(_), Some(seen)) = (arm, outcome, self.evidence.by_step.get_mut(step)) {
             *seen += 1;
         }
     }
@@ -177,16 +152,9 @@ impl GateFold {
 
 fn slice_of(slices: &mut Vec<SliceEvidence>, name: String) -> Option<&mut SliceEvidence> {
     let full = slices.iter().filter(|known| known.slice != OTHER).count() >= MAX_SLICES;
-    let name = if full && slices.iter().all(|known| known.slice != name) {
-        OTHER.to_owned()
-    } else {
-        name
-    };
+    let name = if full && slices.iter().all(|known| known.slice != name) { OTHER.to_owned() } else { name };
     if slices.iter().all(|known| known.slice != name) {
-        slices.push(SliceEvidence {
-            slice: name.clone(),
-            ..SliceEvidence::default()
-        });
+        slices.push(SliceEvidence { slice: name.clone(), ..SliceEvidence::default() });
     }
     slices.iter_mut().find(|known| known.slice == name)
 }

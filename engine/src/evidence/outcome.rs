@@ -165,14 +165,7 @@ impl Heard {
         }
         if let Some(finish) = turn.finish {
             self.truncated.note(at, finish == Finish::Truncated);
-            earliest(
-                if finish == Finish::ToolCall {
-                    &mut self.wants_tool
-                } else {
-                    &mut self.finish
-                },
-                at,
-            );
+            earliest(if finish == Finish::ToolCall { &mut self.wants_tool } else { &mut self.finish }, at);
         }
         if self.is_new_response(turn.response) {
             largest(&mut self.latency, turn.latency_millis);
@@ -225,12 +218,9 @@ impl Heard {
             Outcome::SchemaViolation => self.schema.until(limit),
             Outcome::EmptyOutput => self.empty.until(limit),
             Outcome::Truncated => self.truncated.until(limit),
-            Outcome::Missing => Some(
-                !self.is_active(limit)
-                    || owed
-                        .iter()
-                        .any(|name| self.evaluation(name, limit).is_none()),
-            ),
+            Outcome::Missing => {
+                Some(!self.is_active(limit) || owed.iter().any(|name| self.evaluation(name, limit).is_none()))
+            }
             Outcome::Evaluation(name) => self.evaluation(name, limit),
             Outcome::Number(_) | Outcome::Unknown => None,
         }
@@ -246,11 +236,7 @@ impl Heard {
     /// The last word of a judge until `limit`; of two at the same moment the worse one.
     fn evaluation(&self, name: &str, limit: i64) -> Option<bool> {
         let judgements = self.evaluations.get(name)?;
-        judgements
-            .iter()
-            .rev()
-            .find(|(at, _)| *at <= limit)
-            .map(|(_, failed)| *failed)
+        judgements.iter().rev().find(|(at, _)| *at <= limit).map(|(_, failed)| *failed)
     }
 
     /// A number of the session, if it was reported.
@@ -279,35 +265,19 @@ mod tests {
     use super::*;
 
     fn judged(name: &str, failed: bool) -> Kind {
-        Kind::Evaluation {
-            name: name.into(),
-            failed,
-        }
+        Kind::Evaluation { name: name.into(), failed }
     }
 
     fn finished(finish: Finish) -> Kind {
-        Kind::Turn(Turn {
-            finish: Some(finish),
-            ..Turn::default()
-        })
+        Kind::Turn(Turn { finish: Some(finish), ..Turn::default() })
     }
 
     #[test]
     fn an_outcome_that_nobody_reported_is_unknown_and_not_good() {
         let mut heard = Heard::default();
         heard.hear(10, &Kind::Turn(Turn::default()));
-        for outcome in [
-            "tool_error",
-            "schema_violation",
-            "empty_output",
-            "truncated",
-            "task_success",
-        ] {
-            assert_eq!(
-                heard.outcome(&Outcome::named(outcome), 100, &[]),
-                None,
-                "{outcome}"
-            );
+        for outcome in ["tool_error", "schema_violation", "empty_output", "truncated", "task_success"] {
+            assert_eq!(heard.outcome(&Outcome::named(outcome), 100, &[]), None, "{outcome}");
         }
         assert_eq!(heard.outcome(&Outcome::Missing, 100, &[]), Some(false));
         assert_eq!(heard.outcome(&Outcome::Missing, 5, &[]), Some(true));
@@ -365,20 +335,10 @@ mod tests {
     #[test]
     fn usage_that_two_instrumentations_report_is_counted_once() {
         let mut heard = Heard::default();
-        let turn = Turn {
-            tokens_out: Some(7),
-            response: Some(42),
-            ..Turn::default()
-        };
+        let turn = Turn { tokens_out: Some(7), response: Some(42), ..Turn::default() };
         heard.hear(1, &Kind::Turn(turn));
         heard.hear(1, &Kind::Turn(turn));
-        heard.hear(
-            2,
-            &Kind::Turn(Turn {
-                response: Some(43),
-                ..turn
-            }),
-        );
+        heard.hear(2, &Kind::Turn(Turn { response: Some(43), ..turn }));
         assert_eq!(heard.number(Number::TokensOut), Some(14));
     }
 
@@ -388,21 +348,10 @@ mod tests {
         for index in 0..1_000 {
             heard.hear(index, &judged(&format!("judge-{index}"), false));
             heard.hear(index, &judged("judge-1", false));
-            heard.hear(
-                index,
-                &Kind::Turn(Turn {
-                    response: Some(index.unsigned_abs()),
-                    ..Turn::default()
-                }),
-            );
+            heard.hear(index, &Kind::Turn(Turn { response: Some(index.unsigned_abs()), ..Turn::default() }));
         }
         assert_eq!(heard.evaluations.len(), MAX_EVALUATIONS);
-        assert!(
-            heard
-                .evaluations
-                .values()
-                .all(|known| known.len() <= MAX_JUDGEMENTS)
-        );
+        assert!(heard.evaluations.values().all(|known| known.len() <= MAX_JUDGEMENTS));
         assert_eq!(heard.responses.len(), MAX_RESPONSES);
     }
 }

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::signal::Arm;
 use crate::policy::GatePolicy;
 use crate::stats::cmh;
-use crate::stats::{
-    BetProcess, Grid, Nats, NatsVec, OddsProcess, PromotionForm, Rate, Stratum, promotion_form,
-};
+use crate::stats::{BetProcess, Grid, Nats, NatsVec, OddsProcess, PromotionForm, Rate, Stratum, promotion_form};
 
 /// Error level of the confidence sequence that is shown with an odds ratio.
 const DISPLAY_ALPHA: f64 = 0.05;
@@ -60,11 +58,7 @@ impl GateProcess {
             PromotionForm::OddsRatio { .. } => complete.clone(),
             PromotionForm::AbsoluteMargin => BetProcess::new(margin(policy)).sums().clone(),
         };
-        Self {
-            complete,
-            worst_case,
-            peak: Nats::ZERO,
-        }
+        Self { complete, worst_case, peak: Nats::ZERO }
     }
 
     /// Adds a matured stratum. A stratum in which one arm is empty adds nothing.
@@ -77,9 +71,7 @@ impl GateProcess {
         if let Ok(table) = Stratum::worst_case(outcomes.canary, outcomes.stable) {
             self.fold_promotion(policy, &table);
         }
-        self.peak = self
-            .peak
-            .max(Nats::from_f64(self.log_e_promotion_now(policy)));
+        self.peak = self.peak.max(Nats::from_f64(self.log_e_promotion_now(policy)));
     }
 
     fn fold_promotion(&mut self, policy: &GatePolicy, table: &Stratum) {
@@ -101,8 +93,7 @@ impl GateProcess {
     }
 
     fn bets(&self, policy: &GatePolicy) -> BetProcess {
-        BetProcess::resume(margin(policy), self.worst_case.clone())
-            .unwrap_or_else(|_| BetProcess::new(margin(policy)))
+        BetProcess::resume(margin(policy), self.worst_case.clone()).unwrap_or_else(|_| BetProcess::new(margin(policy)))
     }
 
     /// Natural logarithm of the e-value against "no worse than the tolerance", at this moment.
@@ -122,9 +113,9 @@ impl GateProcess {
             return f64::NEG_INFINITY;
         }
         match form(policy) {
-            PromotionForm::OddsRatio { .. } => odds(policy, &self.worst_case)
-                .log_e_promotion()
-                .unwrap_or(f64::NEG_INFINITY),
+            PromotionForm::OddsRatio { .. } => {
+                odds(policy, &self.worst_case).log_e_promotion().unwrap_or(f64::NEG_INFINITY)
+            }
             PromotionForm::AbsoluteMargin => self.bets(policy).log_e_promotion(),
         }
     }
@@ -140,8 +131,7 @@ impl GateProcess {
 }
 
 fn odds(policy: &GatePolicy, sums: &NatsVec) -> OddsProcess {
-    OddsProcess::resume(grid(policy), sums.clone())
-        .unwrap_or_else(|_| OddsProcess::new(grid(policy)))
+    OddsProcess::resume(grid(policy), sums.clone()).unwrap_or_else(|_| OddsProcess::new(grid(policy)))
 }
 
 fn margin(policy: &GatePolicy) -> f64 {
@@ -162,9 +152,7 @@ pub fn form(policy: &GatePolicy) -> PromotionForm {
 }
 
 fn grid(policy: &GatePolicy) -> Grid {
-    let tolerance = rate(policy)
-        .unwrap_or_default()
-        .log_odds_of(policy.tolerance.max(0.0));
+    let tolerance = rate(policy).unwrap_or_default().log_odds_of(policy.tolerance.max(0.0));
     let margin = match form(policy) {
         PromotionForm::OddsRatio { log_odds } => Some(log_odds),
         PromotionForm::AbsoluteMargin => None,
@@ -194,16 +182,10 @@ mod tests {
 
     fn outcomes(canary: (u64, u64, u64), stable: (u64, u64, u64)) -> Outcomes {
         let arm = |(bad, good, missing)| cmh::Arm { bad, good, missing };
-        Outcomes {
-            canary: arm(canary),
-            stable: arm(stable),
-        }
+        Outcomes { canary: arm(canary), stable: arm(stable) }
     }
 
-    const OFTEN: Option<Baseline> = Some(Baseline {
-        bad: 100,
-        sessions: 1_000,
-    });
+    const OFTEN: Option<Baseline> = Some(Baseline { bad: 100, sessions: 1_000 });
 
     #[test]
     fn a_worse_canary_gathers_evidence_against_itself_and_an_equal_one_for_itself() {
@@ -218,19 +200,13 @@ mod tests {
             assert!(worse.log_e_promotion(&gate) <= 0.7);
             assert!(equal.log_e_regression(&gate) < 0.0);
             let (estimate, low, high) = worse.odds_ratio(&gate).unwrap();
-            assert!(
-                low > 1.0 && low < estimate && estimate < high,
-                "{low} {estimate} {high}"
-            );
+            assert!(low > 1.0 && low < estimate && estimate < high, "{low} {estimate} {high}");
         }
     }
 
     #[test]
     fn a_release_that_never_fails_is_shown_to_be_no_worse() {
-        let gate = gate(Some(Baseline {
-            bad: 0,
-            sessions: 500,
-        }));
+        let gate = gate(Some(Baseline { bad: 0, sessions: 500 }));
         let mut process = GateProcess::new(&gate);
         assert_eq!(form(&gate), PromotionForm::AbsoluteMargin);
         for _ in 0..40 {

@@ -23,11 +23,7 @@ impl Arrivals {
             Some((last, count)) if *last >= bucket => *count += 1,
             Some(_) | None => self.buckets.push_back((bucket, 1)),
         }
-        while self
-            .buckets
-            .front()
-            .is_some_and(|(first, _)| *first <= bucket - BUCKETS)
-        {
+        while self.buckets.front().is_some_and(|(first, _)| *first <= bucket - BUCKETS) {
             self.buckets.pop_front();
         }
     }
@@ -41,12 +37,7 @@ impl Arrivals {
         if span < LEAST_MILLIS {
             return None;
         }
-        let count: i64 = self
-            .buckets
-            .iter()
-            .filter(|(bucket, _)| *bucket >= oldest)
-            .map(|(_, count)| count)
-            .sum();
+        let count: i64 = self.buckets.iter().filter(|(bucket, _)| *bucket >= oldest).map(|(_, count)| count).sum();
         Some(count as f64 * 1_000.0 / span as f64)
     }
 }

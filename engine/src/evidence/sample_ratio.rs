@@ -14,42 +14,26 @@ impl SampleRatio {
     /// Goes on after a restart: what was known then is multiplied by what comes now.
     #[must_use]
     pub fn resume(units: i64) -> Self {
-        Self {
-            before: Nats::from_units(units),
-            periods: Vec::new(),
-        }
+        Self { before: Nats::from_units(units), periods: Vec::new() }
     }
 
     /// Counts the starts of a closed stratum. The weight is in percent.
     pub fn add(&mut self, weight: i64, canary: i64, stable: i64) {
         let weight = weight as f64 / 100.0;
-        let (canary, stable) = (
-            u64::try_from(canary).unwrap_or(0),
-            u64::try_from(stable).unwrap_or(0),
-        );
-        match self
-            .periods
-            .iter_mut()
-            .find(|known| (known.weight - weight).abs() < 1e-9)
-        {
+        let (canary, stable) = (u64::try_from(canary).unwrap_or(0), u64::try_from(stable).unwrap_or(0));
+        match self.periods.iter_mut().find(|known| (known.weight - weight).abs() < 1e-9) {
             Some(known) => {
                 known.canary += canary;
                 known.stable += stable;
             }
-            None => self.periods.push(Starts {
-                weight,
-                canary,
-                stable,
-            }),
+            None => self.periods.push(Starts { weight, canary, stable }),
         }
     }
 
     /// Natural logarithm of the e-value, in units of 2^-40.
     #[must_use]
     pub fn units(&self) -> i64 {
-        self.before
-            .plus(Nats::from_f64(log_e(&self.periods)))
-            .units()
+        self.before.plus(Nats::from_f64(log_e(&self.periods))).units()
     }
 }
 

@@ -24,12 +24,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            open_sessions: 100_000,
-            grace_millis: 5_000,
-            skew_millis: 60_000,
-            quiet_millis: 60_000,
-        }
+        Self { open_sessions: 100_000, grace_millis: 5_000, skew_millis: 60_000, quiet_millis: 60_000 }
     }
 }
 
@@ -122,20 +117,9 @@ impl Table {
     }
 
     /// Takes a signal of one arm in. Sessions that began before `since` belong to nobody's strata.
-    pub fn take(
-        &mut self,
-        arm: Arm,
-        signal: &Signal,
-        since: i64,
-        limits: &Limits,
-        keep_millis: i64,
-    ) -> Heeded {
+    pub fn take(&mut self, arm: Arm, signal: &Signal, since: i64, limits: &Limits, keep_millis: i64) -> Heeded {
         let Some(key) = self.admit(arm, signal, limits, keep_millis) else {
-            return if matches!(&signal.kind, Kind::Start(_)) {
-                Heeded::Dropped
-            } else {
-                Heeded::Nothing
-            };
+            return if matches!(&signal.kind, Kind::Start(_)) { Heeded::Dropped } else { Heeded::Nothing };
         };
         let Some(session) = self.sessions.get_mut(&key) else {
             return Heeded::Nothing;
@@ -146,19 +130,11 @@ impl Table {
         session.heard.hear(signal.at_millis, &signal.kind);
         match &signal.kind {
             Kind::Start(start) => session.start(key, signal.at_millis, start, since, limits),
-            Kind::Turn(_) | Kind::Tool { .. } | Kind::Evaluation { .. } | Kind::End => {
-                Heeded::Nothing
-            }
+            Kind::Turn(_) | Kind::Tool { .. } | Kind::Evaluation { .. } | Kind::End => Heeded::Nothing,
         }
     }
 
-    fn admit(
-        &mut self,
-        arm: Arm,
-        signal: &Signal,
-        limits: &Limits,
-        keep_millis: i64,
-    ) -> Option<Arc<str>> {
+    fn admit(&mut self, arm: Arm, signal: &Signal, limits: &Limits, keep_millis: i64) -> Option<Arc<str>> {
         if let Some((key, _)) = self.sessions.get_key_value(signal.conversation.as_str()) {
             return Some(Arc::clone(key));
         }
@@ -166,12 +142,8 @@ impl Table {
             return None;
         }
         let key: Arc<str> = Arc::from(signal.conversation.as_str());
-        self.expiry
-            .insert((signal.received_millis + keep_millis, Arc::clone(&key)));
-        self.sessions.insert(
-            Arc::clone(&key),
-            Session::first_heard(arm, signal.received_millis),
-        );
+        self.expiry.insert((signal.received_millis + keep_millis, Arc::clone(&key)));
+        self.sessions.insert(Arc::clone(&key), Session::first_heard(arm, signal.received_millis));
         Some(key)
     }
 
@@ -182,11 +154,7 @@ impl Table {
                 return;
             }
             self.expiry.pop_first();
-            if self
-                .sessions
-                .get(&key)
-                .is_some_and(|session| session.fate == Fate::Counted)
-            {
+            if self.sessions.get(&key).is_some_and(|session| session.fate == Fate::Counted) {
                 self.expiry.insert((now + again_after, key));
             } else {
                 self.sessions.remove(&key);
@@ -221,14 +189,7 @@ impl Session {
         Heeded::Moved
     }
 
-    fn start(
-        &mut self,
-        key: Arc<str>,
-        at: i64,
-        start: &Start,
-        since: i64,
-        limits: &Limits,
-    ) -> Heeded {
+    fn start(&mut self, key: Arc<str>, at: i64, start: &Start, since: i64, limits: &Limits) -> Heeded {
         if self.fate != Fate::Unstarted {
             return Heeded::Nothing;
         }
@@ -244,11 +205,7 @@ impl Session {
             Assignment::Weighted => {
                 self.fate = Fate::Counted;
                 self.slices.clone_from(&start.slices);
-                Heeded::Began {
-                    conversation: key,
-                    arm: self.arm,
-                    at,
-                }
+                Heeded::Began { conversation: key, arm: self.arm, at }
             }
         }
     }

@@ -20,19 +20,12 @@ fn gate(outcome: &str, maturity_millis: i64) -> GatePolicy {
         share: 1.0,
         slices: vec!["dataset".into()],
         declared: true,
-        baseline: Some(Baseline {
-            bad: 40,
-            sessions: 400,
-        }),
+        baseline: Some(Baseline { bad: 40, sessions: 400 }),
     }
 }
 
 fn policy(gates: Vec<GatePolicy>) -> Policy {
-    let step = |percent| Step::Weight {
-        percent,
-        sessions: 10,
-        min_seconds: 0,
-    };
+    let step = |percent| Step::Weight { percent, sessions: 10, min_seconds: 0 };
     Policy {
         steps: vec![step(50), step(75), step(100)],
         gates,
@@ -43,25 +36,16 @@ fn policy(gates: Vec<GatePolicy>) -> Policy {
         on_inconclusive: OnInconclusive::RollBack,
         bake_seconds: 60,
         max_blind_seconds: 60,
-        strata: StrataPolicy {
-            min_sessions: 4,
-            max_millis: 10_000,
-        },
+        strata: StrataPolicy { min_sessions: 4, max_millis: 10_000 },
     }
 }
 
 fn limits() -> Limits {
-    Limits {
-        grace_millis: GRACE,
-        ..Limits::default()
-    }
+    Limits { grace_millis: GRACE, ..Limits::default() }
 }
 
 fn arms() -> Arms {
-    Arms {
-        canary: CANARY.into(),
-        stable: STABLE.into(),
-    }
+    Arms { canary: CANARY.into(), stable: STABLE.into() }
 }
 
 fn attempt(policy: &Policy) -> Attempt {
@@ -73,25 +57,11 @@ fn success() -> Policy {
 }
 
 fn say(release: &str, conversation: &str, at: i64, kind: Kind) -> Signal {
-    Signal {
-        release: release.into(),
-        conversation: conversation.into(),
-        at_millis: at,
-        received_millis: at,
-        kind,
-    }
+    Signal { release: release.into(), conversation: conversation.into(), at_millis: at, received_millis: at, kind }
 }
 
 fn start_as(release: &str, conversation: &str, at: i64, assignment: Assignment) -> Signal {
-    say(
-        release,
-        conversation,
-        at,
-        Kind::Start(Start {
-            assignment,
-            slices: vec![("dataset".into(), "prime".into())],
-        }),
-    )
+    say(release, conversation, at, Kind::Start(Start { assignment, slices: vec![("dataset".into(), "prime".into())] }))
 }
 
 fn start(release: &str, conversation: &str, at: i64) -> Signal {
@@ -99,26 +69,13 @@ fn start(release: &str, conversation: &str, at: i64) -> Signal {
 }
 
 fn judge(release: &str, conversation: &str, at: i64, failed: bool) -> Signal {
-    say(
-        release,
-        conversation,
-        at,
-        Kind::Evaluation {
-            name: "task_success".into(),
-            failed,
-        },
-    )
+    say(release, conversation, at, Kind::Evaluation { name: "task_success".into(), failed })
 }
 
 /// Four sessions, two per arm, one of each bad: a whole stratum.
 fn four(from: i64, tag: &str) -> Vec<Signal> {
     let mut signals = Vec::new();
-    for (offset, release, failed) in [
-        (0, STABLE, true),
-        (1, CANARY, false),
-        (2, STABLE, false),
-        (3, CANARY, true),
-    ] {
+    for (offset, release, failed) in [(0, STABLE, true), (1, CANARY, false), (2, STABLE, false), (3, CANARY, true)] {
         let name = format!("{tag}-{offset}");
         signals.push(start(release, &name, from + offset));
         signals.push(judge(release, &name, from + offset + 10, failed));
@@ -133,11 +90,7 @@ fn feed(attempt: &mut Attempt, signals: &[Signal]) {
 }
 
 fn counts(bad: i64, sessions: i64, missing: i64) -> Counts {
-    Counts {
-        sessions,
-        bad,
-        missing,
-    }
+    Counts { sessions, bad, missing }
 }
 
 #[test]
@@ -150,10 +103,7 @@ fn a_stratum_is_folded_once_its_last_session_is_h_old_and_not_before() {
     assert!(attempt.advance(13 + H + GRACE));
     assert!(!attempt.advance(13 + H + GRACE));
     let evidence = attempt.evidence(2_000);
-    assert_eq!(
-        (evidence.gates[0].canary, evidence.gates[0].stable),
-        (counts(1, 2, 0), counts(1, 2, 0))
-    );
+    assert_eq!((evidence.gates[0].canary, evidence.gates[0].stable), (counts(1, 2, 0), counts(1, 2, 0)));
     assert_eq!(evidence.gates[0].by_step, [2, 0, 0]);
     assert_eq!((evidence.open, evidence.next_stratum), (0, 1));
     assert_eq!(evidence.gates[0].slices[0].slice, "dataset=prime");
@@ -162,15 +112,9 @@ fn a_stratum_is_folded_once_its_last_session_is_h_old_and_not_before() {
 
 #[test]
 fn the_order_of_batches_does_not_matter() {
-    let mut signals: Vec<Signal> = (0..30)
-        .flat_map(|n| four(10 + n * 7, &format!("s{n}")))
-        .collect();
+    let mut signals: Vec<Signal> = (0..30).flat_map(|n| four(10 + n * 7, &format!("s{n}"))).collect();
     signals.push(say(STABLE, "s0-0", 60, Kind::Tool { failed: true }));
-    let policy = policy(vec![
-        gate("task_success", H),
-        gate("tool_error", 2 * H),
-        gate("missing", 3 * H),
-    ]);
+    let policy = policy(vec![gate("task_success", H), gate("tool_error", 2 * H), gate("missing", 3 * H)]);
     let fold = |signals: &[Signal]| {
         let mut attempt = attempt(&policy);
         feed(&mut attempt, signals);
@@ -196,13 +140,7 @@ fn outcomes_after_maturity_are_counted_and_inert() {
     attempt.advance(2_000);
     let before = attempt.evidence(2_000);
     // It happened in time and is heard too late; and one that happened too late.
-    feed(
-        &mut attempt,
-        &[
-            judge(CANARY, "a-1", 900, true),
-            judge(CANARY, "a-3", 5_000, false),
-        ],
-    );
+    feed(&mut attempt, &[judge(CANARY, "a-1", 900, true), judge(CANARY, "a-3", 5_000, false)]);
     attempt.advance(6_000);
     let after = attempt.evidence(2_000);
     assert_eq!(after.gates, before.gates);
@@ -211,15 +149,9 @@ fn outcomes_after_maturity_are_counted_and_inert() {
 
 #[test]
 fn each_gate_matures_at_its_own_h() {
-    let mut attempt = attempt(&policy(vec![
-        gate("task_success", 10 * H),
-        gate("tool_error", H),
-    ]));
+    let mut attempt = attempt(&policy(vec![gate("task_success", 10 * H), gate("tool_error", H)]));
     feed(&mut attempt, &four(10, "a"));
-    feed(
-        &mut attempt,
-        &[say(CANARY, "a-1", 20, Kind::Tool { failed: true })],
-    );
+    feed(&mut attempt, &[say(CANARY, "a-1", 20, Kind::Tool { failed: true })]);
     attempt.advance(2 * H);
     let seen = attempt.evidence(0);
     assert_eq!((seen.gates[0].strata, seen.gates[1].strata), (0, 1));
@@ -232,30 +164,11 @@ fn each_gate_matures_at_its_own_h() {
 fn pinned_and_unknown_sessions_are_told_apart_and_not_counted() {
     let mut attempt = attempt(&success());
     feed(&mut attempt, &four(10, "a"));
-    feed(
-        &mut attempt,
-        &[
-            start_as(CANARY, "p", 11, Assignment::Pinned),
-            judge(CANARY, "p", 12, true),
-        ],
-    );
-    feed(
-        &mut attempt,
-        &[
-            start_as(CANARY, "u", 11, Assignment::Unknown),
-            judge(CANARY, "u", 12, true),
-        ],
-    );
+    feed(&mut attempt, &[start_as(CANARY, "p", 11, Assignment::Pinned), judge(CANARY, "p", 12, true)]);
+    feed(&mut attempt, &[start_as(CANARY, "u", 11, Assignment::Unknown), judge(CANARY, "u", 12, true)]);
     attempt.advance(5_000);
     let seen = attempt.evidence(0);
-    assert_eq!(
-        (
-            seen.sessions.preassigned,
-            seen.sessions.unassigned,
-            seen.sessions.canary
-        ),
-        (1, 1, 2)
-    );
+    assert_eq!((seen.sessions.preassigned, seen.sessions.unassigned, seen.sessions.canary), (1, 1, 2));
     assert_eq!(seen.gates[0].canary, counts(1, 2, 0));
 }
 
@@ -265,43 +178,27 @@ fn a_session_seen_on_both_releases_is_left_out_of_both() {
     feed(&mut attempt, &four(10, "a"));
     feed(
         &mut attempt,
-        &[
-            judge(STABLE, "a-3", 40, false),
-            judge(CANARY, "a-0", 50, false),
-            judge(CANARY, "a-0", 51, false),
-        ],
+        &[judge(STABLE, "a-3", 40, false), judge(CANARY, "a-0", 50, false), judge(CANARY, "a-0", 51, false)],
     );
     attempt.advance(5_000);
     let seen = attempt.evidence(0);
     assert_eq!(seen.sessions.moved, 2);
-    assert_eq!(
-        (seen.gates[0].canary, seen.gates[0].stable),
-        (counts(0, 1, 0), counts(0, 1, 0))
-    );
+    assert_eq!((seen.gates[0].canary, seen.gates[0].stable), (counts(0, 1, 0), counts(0, 1, 0)));
 }
 
 #[test]
 fn a_missing_signal_is_missing_and_never_zero() {
-    let mut attempt = attempt(&policy(vec![
-        gate("schema_violation", H),
-        gate("missing", H),
-    ]));
+    let mut attempt = attempt(&policy(vec![gate("schema_violation", H), gate("missing", H)]));
     let mut signals = four(10, "a");
     signals.retain(|signal| matches!(signal.kind, Kind::Start(_)) || signal.conversation == "a-0");
     feed(&mut attempt, &signals);
     attempt.advance(5_000);
     let seen = attempt.evidence(0);
-    assert_eq!(
-        (seen.gates[0].canary, seen.gates[0].stable),
-        (counts(0, 0, 2), counts(0, 0, 2))
-    );
+    assert_eq!((seen.gates[0].canary, seen.gates[0].stable), (counts(0, 0, 2), counts(0, 0, 2)));
     let gate = &policy(vec![gate("schema_violation", H)]).gates[0];
     // What nobody reports speaks neither for nor against the release.
     assert_eq!(seen.gates[0].process, Some(GateProcess::new(gate)));
-    assert_eq!(
-        (seen.gates[1].canary, seen.gates[1].stable),
-        (counts(2, 2, 0), counts(1, 2, 0))
-    );
+    assert_eq!((seen.gates[1].canary, seen.gates[1].stable), (counts(2, 2, 0), counts(1, 2, 0)));
 }
 
 #[test]
@@ -312,16 +209,8 @@ fn what_only_stable_reports_counts_against_the_canary() {
         let signals = four(10 + 10 * n, &format!("s{n}"));
         feed(&mut attempt, &signals);
         for signal in signals.iter().filter(|signal| signal.release == STABLE) {
-            let turn = Turn {
-                empty: Some(false),
-                ..Turn::default()
-            };
-            attempt.take(&say(
-                STABLE,
-                &signal.conversation,
-                signal.at_millis + 5,
-                Kind::Turn(turn),
-            ));
+            let turn = Turn { empty: Some(false), ..Turn::default() };
+            attempt.take(&say(STABLE, &signal.conversation, signal.at_millis + 5, Kind::Turn(turn)));
         }
     }
     attempt.advance(5_000);
@@ -369,13 +258,7 @@ fn a_restart_drops_what_was_open_in_both_arms_and_reuses_no_number() {
     let seen = second.evidence(0);
     assert_eq!(seen.sessions.dropped, 4);
     assert_eq!(seen.sessions.canary, 4);
-    assert_eq!(
-        seen.gates
-            .iter()
-            .map(|gate| gate.strata)
-            .collect::<Vec<_>>(),
-        [2, 2]
-    );
+    assert_eq!(seen.gates.iter().map(|gate| gate.strata).collect::<Vec<_>>(), [2, 2]);
     assert_eq!(seen.gates[0].canary, counts(2, 4, 0));
     assert_eq!(seen.gates[1].canary, counts(0, 0, 2));
 }
@@ -387,15 +270,7 @@ fn a_restart_between_strata_changes_no_verdict() {
     let mut whole = attempt(&policy);
     feed(&mut whole, &early);
     whole.advance(4_000);
-    let mut parts = Attempt::restore(
-        &policy,
-        arms(),
-        limits(),
-        0,
-        50,
-        4_500,
-        &whole.evidence(4_000),
-    );
+    let mut parts = Attempt::restore(&policy, arms(), limits(), 0, 50, 4_500, &whole.evidence(4_000));
     for attempt in [&mut whole, &mut parts] {
         feed(attempt, &late);
         attempt.advance(9_000);
@@ -412,29 +287,12 @@ fn a_clock_that_is_more_than_a_minute_off_drops_its_sessions() {
         attempt.take(&signal);
     }
     let seen = attempt.evidence(0);
-    assert_eq!(
-        (
-            seen.sessions.dropped,
-            seen.sessions.canary,
-            seen.sessions.stable
-        ),
-        (2, 1, 0)
-    );
+    assert_eq!((seen.sessions.dropped, seen.sessions.canary, seen.sessions.stable), (2, 1, 0));
 }
 
 #[test]
 fn memory_is_bounded_and_what_finds_no_room_is_counted_in_both_arms() {
-    let mut attempt = Attempt::new(
-        &success(),
-        arms(),
-        Limits {
-            open_sessions: 10,
-            ..limits()
-        },
-        0,
-        50,
-        0,
-    );
+    let mut attempt = Attempt::new(&success(), arms(), Limits { open_sessions: 10, ..limits() }, 0, 50, 0);
     for n in 0..100 {
         let release = if n % 2 == 0 { CANARY } else { STABLE };
         attempt.take(&start(release, &format!("s{n}"), n));
@@ -442,20 +300,9 @@ fn memory_is_bounded_and_what_finds_no_room_is_counted_in_both_arms() {
     }
     assert_eq!(attempt.open_sessions(), 10);
     let seen = attempt.evidence(0);
-    assert_eq!(
-        (
-            seen.sessions.canary,
-            seen.sessions.stable,
-            seen.sessions.dropped
-        ),
-        (5, 5, 90)
-    );
+    assert_eq!((seen.sessions.canary, seen.sessions.stable, seen.sessions.dropped), (5, 5, 90));
     attempt.advance(50_000);
-    assert_eq!(
-        attempt.open_sessions(),
-        10,
-        "they stay a while after they are folded, for what comes late"
-    );
+    assert_eq!(attempt.open_sessions(), 10, "they stay a while after they are folded, for what comes late");
     attempt.advance(200_000);
     assert_eq!(attempt.open_sessions(), 0);
 }
@@ -465,10 +312,7 @@ fn another_release_of_the_same_agent_moves_nothing() {
     let mut attempt = attempt(&success());
     feed(&mut attempt, &four(10, "a"));
     let before = attempt.evidence(100);
-    feed(
-        &mut attempt,
-        &[start("older", "a-0", 20), judge("older", "a-0", 30, true)],
-    );
+    feed(&mut attempt, &[start("older", "a-0", 20), judge("older", "a-0", 30, true)]);
     assert_eq!(attempt.evidence(100), before);
 }
 
@@ -478,10 +322,8 @@ fn further_slices_than_sixteen_are_one() {
     for n in 0..200 {
         let release = if n % 2 == 0 { CANARY } else { STABLE };
         let mut signal = start(release, &format!("s{n}"), n);
-        signal.kind = Kind::Start(Start {
-            assignment: Assignment::Weighted,
-            slices: vec![("dataset".into(), n.to_string())],
-        });
+        signal.kind =
+            Kind::Start(Start { assignment: Assignment::Weighted, slices: vec![("dataset".into(), n.to_string())] });
         attempt.take(&signal);
     }
     attempt.advance(50_000);
@@ -500,46 +342,24 @@ fn an_arm_with_traffic_that_is_silent_is_quiet_and_a_broken_source_is_blind() {
     }
     assert_eq!(attempt.evidence(100_000).sight, Sight::Fresh);
     (100..250).for_each(|n| attempt.take(&start(STABLE, &format!("s{n}"), n * 1_000)));
-    let Sight::Quiet { why } = attempt.evidence(250_000).sight else {
-        panic!("the canary is silent")
-    };
+    let Sight::Quiet { why } = attempt.evidence(250_000).sight else { panic!("the canary is silent") };
     assert!(why.contains("the canary"), "{why}");
     attempt.set_weight(250_000, 0, 0);
     assert_eq!(attempt.evidence(250_000).sight, Sight::Fresh);
     attempt.set_blind(Some(("the receiver is not running".into(), 7)));
-    assert!(matches!(
-        attempt.evidence(250_000).sight,
-        Sight::Blind {
-            since_millis: 7,
-            ..
-        }
-    ));
+    assert!(matches!(attempt.evidence(250_000).sight, Sight::Blind { since_millis: 7, .. }));
 }
 
 #[test]
 fn numbers_are_reported_per_arm_and_gate_nothing() {
     let mut attempt = attempt(&success());
     feed(&mut attempt, &four(10, "a"));
-    let turn = Turn {
-        tokens_out: Some(100),
-        latency_millis: Some(30),
-        output_length: Some(400),
-        ..Turn::default()
-    };
-    feed(
-        &mut attempt,
-        &[
-            say(CANARY, "a-1", 20, Kind::Turn(turn)),
-            say(CANARY, "a-1", 30, Kind::Turn(turn)),
-        ],
-    );
+    let turn = Turn { tokens_out: Some(100), latency_millis: Some(30), output_length: Some(400), ..Turn::default() };
+    feed(&mut attempt, &[say(CANARY, "a-1", 20, Kind::Turn(turn)), say(CANARY, "a-1", 30, Kind::Turn(turn))]);
     attempt.advance(5_000);
     let numbers = attempt.evidence(0).numbers;
     assert_eq!(
-        numbers
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect::<Vec<_>>(),
+        numbers.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
         ["latency", "tokens_out", "output_length"]
     );
     assert_eq!(numbers[1].canary.mean(), Some(200.0));
@@ -585,29 +405,16 @@ fn two_releases(seed: u64, more: f64) -> (f64, f64, Evidence) {
         let step = usize::try_from(tick / 1_000).unwrap();
         let weight = [5, 25, 50][step];
         attempt.set_weight(now, step, weight);
-        let release = if random.chance(weight as f64 / 100.0) {
-            CANARY
-        } else {
-            STABLE
-        };
+        let release = if random.chance(weight as f64 / 100.0) { CANARY } else { STABLE };
         let more = if release == CANARY { more } else { 0.0 };
         let bad = random.chance(0.05 + 0.15 * tick as f64 / 3_000.0 + more);
         let name = format!("s{tick}");
         attempt.take(&start(release, &name, now));
-        pending.push((
-            judge(release, &name, now + if bad { 10 } else { 900 }, bad),
-            bad,
-        ));
-        let (due, later): (Vec<_>, Vec<_>) = pending
-            .into_iter()
-            .partition(|(signal, _)| signal.received_millis <= now);
+        pending.push((judge(release, &name, now + if bad { 10 } else { 900 }, bad), bad));
+        let (due, later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(signal, _)| signal.received_millis <= now);
         pending = later;
         for (signal, bad) in due {
-            let arm = if signal.release == CANARY {
-                Arm::Canary
-            } else {
-                Arm::Stable
-            };
+            let arm = if signal.release == CANARY { Arm::Canary } else { Arm::Stable };
             completed.push(arm, Some(bad));
             attempt.take(&signal);
         }
@@ -632,32 +439,18 @@ fn identical_releases_are_not_taken_back_though_failures_finish_fast_and_weights
         let (highest, highest_by_completion, evidence) = two_releases(seed, 0.0);
         taken_back += u64::from(highest >= line);
         by_completion += u64::from(highest_by_completion >= line);
-        assert!(
-            evidence.sessions.late == 0 && evidence.sessions.dropped == 0,
-            "seed {seed}"
-        );
+        assert!(evidence.sessions.late == 0 && evidence.sessions.dropped == 0, "seed {seed}");
         assert!(evidence.sessions.sample_ratio < 7 << 40, "seed {seed}");
     }
     // .05 + 3 standard errors of 100 runs.
-    assert!(
-        taken_back <= 11,
-        "{taken_back} of {runs} identical releases were taken back"
-    );
+    assert!(taken_back <= 11, "{taken_back} of {runs} identical releases were taken back");
     // The trap is real: the same sessions, cut by completion, accuse identical releases.
-    assert!(
-        by_completion >= 2 * taken_back.max(6),
-        "{by_completion} of {runs}, against {taken_back}"
-    );
+    assert!(by_completion >= 2 * taken_back.max(6), "{by_completion} of {runs}, against {taken_back}");
 }
 
 #[test]
 fn a_worse_release_in_the_same_world_is_taken_back() {
     let line = libm::log(20.0);
-    let taken_back = (0..20)
-        .filter(|seed| two_releases(*seed, 0.2).0 >= line)
-        .count();
-    assert!(
-        taken_back >= 19,
-        "{taken_back} of 20 regressions were found"
-    );
+    let taken_back = (0..20).filter(|seed| two_releases(*seed, 0.2).0 >= line).count();
+    assert!(taken_back >= 19, "{taken_back} of 20 regressions were found");
 }

@@ -30,27 +30,23 @@ pub fn check(bundle: &Bundle) -> Vec<Finding> {
 fn window(bundle: &Bundle, segments: &[Segment]) -> Option<Finding> {
     let window = bundle.model.context_window?;
     let parameters = bundle.model.parameters.clone().unwrap_or_default();
-    let budgets: i64 = segments
-        .iter()
-        .fold(0, |sum, segment| sum.saturating_add(segment.max_tokens));
-    let answer = parameters
-        .max_output_tokens
-        .unwrap_or(0)
-        .saturating_add(parameters.reasoning_tokens.unwrap_or(0));
+    let budgets: i64 = segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.max_tokens));
+    let answer = parameters.max_output_tokens.unwrap_or(0).saturating_add(parameters.reasoning_tokens.unwrap_or(0));
     let needed = budgets.saturating_add(answer);
     let field = "spec.bundle.context.segments";
-    let sum = format!(
-        "segments take {budgets} tokens and the answer {answer}, together {needed}; the window has {window}"
-    );
+    let sum =
+        format!("segments take {budgets} tokens and the answer {answer}, together {needed}; the window has {window}");
     if needed > window {
-        return Some(Finding::error(
-            "C01",
-            field,
-            format!("{sum}; lower maxTokens by {}", needed - window),
-        ));
+        return Some(Finding::error("C01", field, format!("{sum}; lower maxTokens by {}", needed - window)));
     }
     let margin = window.saturating_mul(MARGIN_PERCENT) / 100;
-    (needed > window - margin).then(|| Finding::warning("C01", field, format!("{sum}, which leaves less than {MARGIN_PERCENT} % for what tokenizers count differently")))
+    (needed > window - margin).then(|| {
+        Finding::warning(
+            "C01",
+            field,
+            format!("{sum}, which leaves less than {MARGIN_PERCENT} % for what tokenizers count differently"),
+        )
+    })
 }
 
 /// C02.
@@ -67,17 +63,10 @@ fn breakpoints(segments: &[Segment]) -> Vec<Finding> {
             "{} cache breakpoints, and providers allow {MAX_BREAKPOINTS}; keep those after the longest stable segments",
             breaks.len()
         );
-        found.push(Finding::warning(
-            "C02",
-            "spec.bundle.context.segments",
-            message,
-        ));
+        found.push(Finding::warning("C02", "spec.bundle.context.segments", message));
     }
     let volatile = segments.iter().position(|it| is_volatile(it.source));
-    for index in breaks
-        .into_iter()
-        .filter(|index| volatile.is_some_and(|volatile| *index >= volatile))
-    {
+    for index in breaks.into_iter().filter(|index| volatile.is_some_and(|volatile| *index >= volatile)) {
         let field = format!("spec.bundle.context.segments[{index}].cacheBreakpoint");
         found.push(Finding::warning("C02", field, "what comes before this breakpoint changes at every turn, so nothing is ever read from the cache; move it up"));
     }
@@ -88,10 +77,7 @@ fn breakpoints(segments: &[Segment]) -> Vec<Finding> {
 fn is_volatile(source: SegmentSource) -> bool {
     match source {
         SegmentSource::Retrieval | SegmentSource::Input => true,
-        SegmentSource::Prompt
-        | SegmentSource::Tools
-        | SegmentSource::History
-        | SegmentSource::Memory => false,
+        SegmentSource::Prompt | SegmentSource::Tools | SegmentSource::History | SegmentSource::Memory => false,
     }
 }
 
@@ -99,10 +85,7 @@ fn is_volatile(source: SegmentSource) -> bool {
 fn compaction(compaction: &Compaction, segments: &[Segment]) -> Vec<Finding> {
     let field = "spec.bundle.context.compaction.triggerTokens";
     let mut found = Vec::new();
-    match segments
-        .iter()
-        .find(|it| it.source == SegmentSource::History)
-    {
+    match segments.iter().find(|it| it.source == SegmentSource::History) {
         None => found.push(Finding::error(
             "C03",
             field,
@@ -120,10 +103,8 @@ fn compaction(compaction: &Compaction, segments: &[Segment]) -> Vec<Finding> {
     if let Some(summarizer) = &compaction.summarizer {
         let field = "spec.bundle.context.compaction.summarizer.version";
         found.extend(
-            model::pinned(field, &summarizer.name, &summarizer.version).map(|finding| Finding {
-                code: "C03",
-                ..finding
-            }),
+            model::pinned(field, &summarizer.name, &summarizer.version)
+                .map(|finding| Finding { code: "C03", ..finding }),
         );
     }
     found
@@ -140,10 +121,7 @@ fn sources(bundle: &Bundle, context: &Context) -> Vec<Finding> {
             found.push(Finding::error(
                 "C04",
                 format!("{field}.name"),
-                format!(
-                    "another segment is already called {:?}; rename one",
-                    segment.name
-                ),
+                format!("another segment is already called {:?}; rename one", segment.name),
             ));
         }
         let word = source_word(segment.source);
@@ -171,20 +149,15 @@ fn sources(bundle: &Bundle, context: &Context) -> Vec<Finding> {
 
 fn missing(bundle: &Bundle, context: &Context, source: SegmentSource) -> Option<&'static str> {
     match source {
-        SegmentSource::Tools
-            if bundle
-                .tools
-                .as_ref()
-                .is_none_or(|tools| tools.items.is_empty()) =>
-        {
+        SegmentSource::Tools if bundle.tools.as_ref().is_none_or(|tools| tools.items.is_empty()) => {
             Some("source Tools, and bundle.tools has no items; add tools, or remove the segment")
         }
-        SegmentSource::Retrieval if context.retrieval.is_none() => Some(
-            "source Retrieval, and context.retrieval is absent; write its indexSnapshot, or remove the segment",
-        ),
-        SegmentSource::Memory if context.memory.is_none() => Some(
-            "source Memory, and context.memory is absent; write its schemaVersion, or remove the segment",
-        ),
+        SegmentSource::Retrieval if context.retrieval.is_none() => {
+            Some("source Retrieval, and context.retrieval is absent; write its indexSnapshot, or remove the segment")
+        }
+        SegmentSource::Memory if context.memory.is_none() => {
+            Some("source Memory, and context.memory is absent; write its schemaVersion, or remove the segment")
+        }
         SegmentSource::Prompt
         | SegmentSource::Tools
         | SegmentSource::History

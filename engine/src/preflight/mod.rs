@@ -47,21 +47,11 @@ pub struct Finding {
 
 impl Finding {
     fn error(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: Severity::Error,
-            field: field.into(),
-            message: message.into(),
-        }
+        Self { code, severity: Severity::Error, field: field.into(), message: message.into() }
     }
 
     fn warning(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: Severity::Warning,
-            field: field.into(),
-            message: message.into(),
-        }
+        Self { code, severity: Severity::Warning, field: field.into(), message: message.into() }
     }
 
     /// Whether a rollout must not begin.
@@ -73,11 +63,7 @@ impl Finding {
 
 impl From<Finding> for Problem {
     fn from(finding: Finding) -> Self {
-        Self {
-            code: finding.code,
-            field: finding.field,
-            message: finding.message,
-        }
+        Self { code: finding.code, field: finding.field, message: finding.message }
     }
 }
 
@@ -96,10 +82,7 @@ pub fn check_with(spec: &AgentReleaseSpec, contents: &Contents) -> Vec<Finding> 
     findings.extend(text::check(&spec.bundle, contents));
     findings.extend(tools::check(&spec.bundle));
     findings.extend(context::check(&spec.bundle));
-    findings.extend(runtime::check(
-        &spec.bundle,
-        spec.traffic.gateway.timeouts.as_ref(),
-    ));
+    findings.extend(runtime::check(&spec.bundle, spec.traffic.gateway.timeouts.as_ref()));
     findings.extend(pod::check(spec));
     findings.extend(later::check(spec));
     findings.sort_by_key(|finding| finding.severity);

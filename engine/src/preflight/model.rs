@@ -6,18 +6,12 @@ use serde_json::Value;
 use super::{Finding, schema};
 
 /// Words that name a moving target, whoever serves the model.
-const ALIASES: [&str; 9] = [
-    "latest", "default", "auto", "current", "stable", "newest", "preview", "main", "live",
-];
+const ALIASES: [&str; 9] = ["latest", "default", "auto", "current", "stable", "newest", "preview", "main", "live"];
 
 pub fn check(bundle: &Bundle) -> Vec<Finding> {
     let model = &bundle.model;
     let mut found = Vec::new();
-    found.extend(pinned(
-        "spec.bundle.model.version",
-        &model.name,
-        &model.version,
-    ));
+    found.extend(pinned("spec.bundle.model.version", &model.name, &model.version));
     for (index, fallback) in model.fallbacks.iter().enumerate() {
         found.extend(pinned(
             &format!("spec.bundle.model.fallbacks[{index}].version"),
@@ -32,8 +26,7 @@ pub fn check(bundle: &Bundle) -> Vec<Finding> {
     if let Some(format) = &model.response_format {
         let field = "spec.bundle.model.responseFormat";
         found.extend(
-            schema::problems(&Value::Object(format.clone()))
-                .map(|message| Finding::error("M02", field, message)),
+            schema::problems(&Value::Object(format.clone())).map(|message| Finding::error("M02", field, message)),
         );
     }
     found
@@ -43,16 +36,9 @@ pub fn check(bundle: &Bundle) -> Vec<Finding> {
 pub fn pinned(field: &str, name: &str, version: &str) -> Option<Finding> {
     let word = version.trim().to_ascii_lowercase();
     if word.is_empty() {
-        return Some(Finding::error(
-            "M01",
-            field,
-            "the version is empty; write the snapshot, such as \"20251001\"",
-        ));
+        return Some(Finding::error("M01", field, "the version is empty; write the snapshot, such as \"20251001\""));
     }
-    if ALIASES.contains(&word.as_str())
-        || word == name.to_ascii_lowercase()
-        || word.ends_with("-latest")
-    {
+    if ALIASES.contains(&word.as_str()) || word == name.to_ascii_lowercase() || word.ends_with("-latest") {
         return Some(Finding::error(
             "M01",
             field,
@@ -85,10 +71,7 @@ fn out_of_range(parameters: &Parameters) -> Vec<Finding> {
             Finding::error(
                 "M02",
                 field,
-                format!(
-                    "{} is out of range; write a number from {low} to {high}",
-                    value.unwrap_or_default()
-                ),
+                format!("{} is out of range; write a number from {low} to {high}", value.unwrap_or_default()),
             )
         })
         .collect()
@@ -101,8 +84,7 @@ fn exclusive(model: &Model, parameters: &Parameters) -> Vec<Finding> {
         let message = "reasoningEffort and reasoningTokens exclude each other; keep the one that your provider knows";
         found.push(Finding::error("M02", field("reasoningTokens"), message));
     }
-    if let (Some(reasoning), Some(output)) =
-        (parameters.reasoning_tokens, parameters.max_output_tokens)
+    if let (Some(reasoning), Some(output)) = (parameters.reasoning_tokens, parameters.max_output_tokens)
         && model.provider == "anthropic"
         && reasoning >= output
     {

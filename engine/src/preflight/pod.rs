@@ -19,10 +19,7 @@ pub fn check(spec: &AgentReleaseSpec) -> Vec<Finding> {
         }
     }
     for (index, volume) in items(pod, "volumes").enumerate() {
-        if ["configMap", "secret", "projected"]
-            .iter()
-            .any(|kind| volume.get(*kind).is_some())
-        {
+        if ["configMap", "secret", "projected"].iter().any(|kind| volume.get(*kind).is_some()) {
             found.push(unpinned(format!("spec.template.spec.volumes[{index}]")));
         }
     }
@@ -30,38 +27,23 @@ pub fn check(spec: &AgentReleaseSpec) -> Vec<Finding> {
 }
 
 fn items<'a>(value: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
-    value
-        .get(list)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    value.get(list).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn unpinned_image(field: &str, container: &Value) -> Option<Finding> {
-    let image = container
-        .get("image")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     (!is_digest(image_content(image))).then(|| {
-        let message = format!(
-            "{image:?} can change without a new release; write name@sha256:<64 hexadecimal digits>"
-        );
+        let message = format!("{image:?} can change without a new release; write name@sha256:<64 hexadecimal digits>");
         Finding::error("H01", format!("{field}.image"), message)
     })
 }
 
 fn unpinned_environment(field: &str, container: &Value) -> Vec<Finding> {
-    let from = items(container, "envFrom")
-        .next()
-        .map(|_| unpinned(format!("{field}.envFrom")));
+    let from = items(container, "envFrom").next().map(|_| unpinned(format!("{field}.envFrom")));
     let refers = |variable: &&Value| {
-        ["configMapKeyRef", "secretKeyRef"]
-            .iter()
-            .any(|kind| variable.pointer(&format!("/valueFrom/{kind}")).is_some())
+        ["configMapKeyRef", "secretKeyRef"].iter().any(|kind| variable.pointer(&format!("/valueFrom/{kind}")).is_some())
     };
-    let env = items(container, "env")
-        .find(refers)
-        .map(|_| unpinned(format!("{field}.env")));
+    let env = items(container, "env").find(refers).map(|_| unpinned(format!("{field}.env")));
     from.into_iter().chain(env).collect()
 }
 

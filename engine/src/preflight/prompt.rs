@@ -34,19 +34,11 @@ pub fn texts<'a>(bundle: &'a Bundle, contents: &'a Contents) -> Vec<(String, &'a
             return Some(content);
         }
         let key = message.content_from.as_ref()?.config_map_key_ref.as_ref()?;
-        contents
-            .get(&(key.name.clone(), key.key.clone()))?
-            .text
-            .as_deref()
+        contents.get(&(key.name.clone(), key.key.clone()))?.text.as_deref()
     };
     let messages = bundle.prompt.messages.iter().enumerate();
     messages
-        .filter_map(|(index, message)| {
-            Some((
-                format!("spec.bundle.prompt.messages[{index}].content"),
-                text(message)?,
-            ))
-        })
+        .filter_map(|(index, message)| Some((format!("spec.bundle.prompt.messages[{index}].content"), text(message)?)))
         .collect()
 }
 
@@ -90,14 +82,12 @@ fn variables(bundle: &Bundle, texts: &[(String, &str)]) -> Vec<Finding> {
 }
 
 fn undeclared(field: &str, name: &str) -> Finding {
-    let message =
-        format!("{{{{{name}}}}} is not declared; add it to prompt.variables, or correct the name");
+    let message = format!("{{{{{name}}}}} is not declared; add it to prompt.variables, or correct the name");
     Finding::error("P01", field, message)
 }
 
 fn unsourced(index: usize, variable: &Variable) -> Option<Finding> {
-    let missing =
-        variable.required == Some(true) && variable.source.as_deref().is_none_or(str::is_empty);
+    let missing = variable.required == Some(true) && variable.source.as_deref().is_none_or(str::is_empty);
     missing.then(|| {
         let field = format!("spec.bundle.prompt.variables[{index}].source");
         let message = format!(
@@ -117,9 +107,7 @@ enum Tag<'a> {
 
 /// The insides of `{{...}}`, triple braces included.
 fn tags(text: &str) -> impl Iterator<Item = &str> {
-    text.split("{{")
-        .skip(1)
-        .filter_map(|rest| Some(rest.split_once("}}")?.0))
+    text.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0))
 }
 
 fn name_in(tag: &str) -> Tag<'_> {
@@ -129,16 +117,9 @@ fn name_in(tag: &str) -> Tag<'_> {
     }
     let name = tag.trim_start_matches(['#', '^', '/', '&']).trim();
     let mut characters = name.chars();
-    let head = characters
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
-    let tail =
-        characters.all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-' | '.'));
-    if head && tail {
-        Tag::Name(name)
-    } else {
-        Tag::Other
-    }
+    let head = characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    let tail = characters.all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-' | '.'));
+    if head && tail { Tag::Name(name) } else { Tag::Other }
 }
 
 /// Names in backticks right beside the word tool or function: an explicit naming, not a guess about prose.
@@ -162,20 +143,12 @@ fn missing_tools(bundle: &Bundle, field: &str, text: &str) -> Vec<Finding> {
 }
 
 fn ends_with_word(before: &str) -> bool {
-    let word = before
-        .trim_end()
-        .rsplit(|it: char| !it.is_alphabetic())
-        .next()
-        .unwrap_or_default();
+    let word = before.trim_end().rsplit(|it: char| !it.is_alphabetic()).next().unwrap_or_default();
     is_tool_word(word)
 }
 
 fn starts_with_word(after: &str) -> bool {
-    let word = after
-        .trim_start()
-        .split(|it: char| !it.is_alphabetic())
-        .next()
-        .unwrap_or_default();
+    let word = after.trim_start().split(|it: char| !it.is_alphabetic()).next().unwrap_or_default();
     is_tool_word(word)
 }
 
@@ -184,24 +157,19 @@ fn is_tool_word(word: &str) -> bool {
 }
 
 fn is_identifier(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.'))
+    !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.'))
 }
 
 fn has_tool(bundle: &Bundle, name: &str) -> bool {
-    bundle
-        .tools
-        .as_ref()
-        .is_some_and(|tools| tools.items.iter().any(|tool| tool.name == name))
+    bundle.tools.as_ref().is_some_and(|tools| tools.items.iter().any(|tool| tool.name == name))
 }
 
 fn missing_choice(bundle: &Bundle) -> Option<Finding> {
     let choice = bundle.tools.as_ref()?.choice.as_deref()?;
     let known = matches!(choice, "auto" | "none" | "required") || has_tool(bundle, choice);
     (!known).then(|| {
-        let message = format!("{choice:?} is none of auto, none, required and no tool of tools.items; correct the name");
+        let message =
+            format!("{choice:?} is none of auto, none, required and no tool of tools.items; correct the name");
         Finding::error("P02", "spec.bundle.tools.choice", message)
     })
 }

@@ -13,27 +13,12 @@ pub fn check(bundle: &Bundle, gateway: Option<&RouteTimeouts>) -> Vec<Finding> {
     };
     let deadline = runtime.deadline.clone().unwrap_or_default();
     let nested = [
-        (
-            "spec.bundle.runtime.deadline.toolCall",
-            millis(deadline.tool_call.as_ref()),
-        ),
-        (
-            "spec.bundle.runtime.deadline.turn",
-            millis(deadline.turn.as_ref()),
-        ),
-        (
-            "spec.bundle.runtime.deadline.request",
-            millis(deadline.request.as_ref()),
-        ),
-        (
-            "spec.traffic.gateway.timeouts.request",
-            millis(gateway.and_then(|it| it.request.as_ref())),
-        ),
+        ("spec.bundle.runtime.deadline.toolCall", millis(deadline.tool_call.as_ref())),
+        ("spec.bundle.runtime.deadline.turn", millis(deadline.turn.as_ref())),
+        ("spec.bundle.runtime.deadline.request", millis(deadline.request.as_ref())),
+        ("spec.traffic.gateway.timeouts.request", millis(gateway.and_then(|it| it.request.as_ref()))),
     ];
-    let there: Vec<(&str, i64)> = nested
-        .into_iter()
-        .filter_map(|(field, millis)| Some((field, millis?)))
-        .collect();
+    let there: Vec<(&str, i64)> = nested.into_iter().filter_map(|(field, millis)| Some((field, millis?))).collect();
     let mut found: Vec<Finding> = there.windows(2).filter_map(not_nested).collect();
     found.extend(retries(bundle));
     found
@@ -53,10 +38,7 @@ fn retries(bundle: &Bundle) -> Option<Finding> {
     let runtime = bundle.runtime.as_ref()?;
     let deadline = runtime.deadline.as_ref()?;
     let attempts = runtime.retry.as_ref()?.max_attempts;
-    let (call, turn) = (
-        millis(deadline.tool_call.as_ref())?,
-        millis(deadline.turn.as_ref())?,
-    );
+    let (call, turn) = (millis(deadline.tool_call.as_ref())?, millis(deadline.turn.as_ref())?);
     let all = call.saturating_mul(attempts);
     (attempts > 1 && call < turn && all > turn).then(|| {
         let message = format!("{attempts} attempts of a tool call of {call} ms take {all} ms, and a turn ends after {turn} ms; write fewer attempts or a shorter toolCall");

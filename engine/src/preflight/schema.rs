@@ -13,14 +13,10 @@ pub fn problems(schema: &Value) -> impl Iterator<Item = String> {
     let depth = depth(schema);
     let bytes = crate::hash::canonical(schema).len();
     if depth > MAX_DEPTH {
-        found.push(format!(
-            "the schema is nested {depth} deep, the limit is {MAX_DEPTH}; move parts into $defs"
-        ));
+        found.push(format!("the schema is nested {depth} deep, the limit is {MAX_DEPTH}; move parts into $defs"));
     }
     if bytes > MAX_BYTES {
-        found.push(format!(
-            "the schema is {bytes} bytes, the limit is {MAX_BYTES}; shorten it"
-        ));
+        found.push(format!("the schema is {bytes} bytes, the limit is {MAX_BYTES}; shorten it"));
     }
     if found.is_empty() {
         external_references(schema, &mut found);
@@ -39,17 +35,16 @@ fn depth(value: &Value) -> usize {
 
 fn external_references(value: &Value, found: &mut Vec<String>) {
     match value {
-        Value::Array(items) => items
-            .iter()
-            .for_each(|item| external_references(item, found)),
+        Value::Array(items) => items.iter().for_each(|item| external_references(item, found)),
         Value::Object(members) => {
             for (key, member) in members {
                 match member {
                     Value::String(target)
-                        if matches!(key.as_str(), "$ref" | "$dynamicRef")
-                            && !target.starts_with('#') =>
+                        if matches!(key.as_str(), "$ref" | "$dynamicRef") && !target.starts_with('#') =>
                     {
-                        found.push(format!("$ref {target:?} points outside of the schema, where it can change; copy it into $defs"));
+                        found.push(format!(
+                            "$ref {target:?} points outside of the schema, where it can change; copy it into $defs"
+                        ));
                     }
                     _ => external_references(member, found),
                 }
@@ -62,10 +57,6 @@ fn external_references(value: &Value, found: &mut Vec<String>) {
 fn invalid(schema: &Value) -> Option<String> {
     let error = jsonschema::draft202012::meta::validate(schema).err()?;
     let at = error.instance_path().to_string();
-    let place = if at.is_empty() {
-        "its root".to_owned()
-    } else {
-        at
-    };
+    let place = if at.is_empty() { "its root".to_owned() } else { at };
     Some(format!("not a JSON Schema of 2020-12, at {place}: {error}"))
 }

@@ -13,27 +13,19 @@ pub fn check(bundle: &Bundle, contents: &Contents) -> Vec<Finding> {
         found.extend(suspicious(&field, text));
     }
     let rest = Bundle {
-        prompt: rollpin_crds::bundle::Prompt {
-            messages: Vec::new(),
-            ..bundle.prompt.clone()
-        },
+        prompt: rollpin_crds::bundle::Prompt { messages: Vec::new(), ..bundle.prompt.clone() },
         ..bundle.clone()
     };
-    walk(
-        "spec.bundle",
-        &serde_json::to_value(rest).unwrap_or_default(),
-        &mut found,
-    );
+    walk("spec.bundle", &serde_json::to_value(rest).unwrap_or_default(), &mut found);
     found
 }
 
 fn walk(field: &str, value: &Value, found: &mut Vec<Finding>) {
     match value {
         Value::String(text) => found.extend(suspicious(field, text)),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(index, item)| walk(&format!("{field}[{index}]"), item, found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| walk(&format!("{field}[{index}]"), item, found))
+        }
         Value::Object(members) => {
             for (key, member) in members {
                 found.extend(suspicious(field, key));
@@ -49,11 +41,7 @@ fn suspicious(field: &str, text: &str) -> Option<Finding> {
     for (name, is_kind) in KINDS {
         let mut hits = text.chars().filter(|it| is_kind(*it));
         if let Some(first) = hits.next() {
-            kinds.push(format!(
-                "{} {name} (the first is U+{:04X})",
-                1 + hits.count(),
-                u32::from(first)
-            ));
+            kinds.push(format!("{} {name} (the first is U+{:04X})", 1 + hits.count(), u32::from(first)));
         }
     }
     if text.contains('\r') {
@@ -63,21 +51,16 @@ fn suspicious(field: &str, text: &str) -> Option<Finding> {
         kinds.push("text that is not in Unicode's composed form (NFC)".to_owned());
     }
     (!kinds.is_empty()).then(|| {
-        let message = format!(
-            "{}; people do not see it and the model does, so remove it unless it is meant",
-            kinds.join(", ")
-        );
+        let message =
+            format!("{}; people do not see it and the model does, so remove it unless it is meant", kinds.join(", "));
         Finding::warning("P03", field, message)
     })
 }
 
 type IsKind = fn(char) -> bool;
 
-const KINDS: [(&str, IsKind); 3] = [
-    ("bidirectional controls", is_bidi),
-    ("zero-width characters", is_zero_width),
-    ("tag characters", is_tag),
-];
+const KINDS: [(&str, IsKind); 3] =
+    [("bidirectional controls", is_bidi), ("zero-width characters", is_zero_width), ("tag characters", is_tag)];
 
 fn is_bidi(it: char) -> bool {
     matches!(it, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -29,7 +29,13 @@ struct Said {
 }
 
 /// Every condition that has something to say.
-pub(crate) fn all(seen: &Observed, step: &Move, known: &Known<'_>, phase: Phase, judgement: Option<&Judgement<'_>>) -> Vec<Condition> {
+pub(crate) fn all(
+    seen: &Observed,
+    step: &Move,
+    known: &Known<'_>,
+    phase: Phase,
+    judgement: Option<&Judgement<'_>>,
+) -> Vec<Condition> {
     let facts = Facts { seen, step, known, phase, judgement };
     let said = [
         Some(ready(&facts)),
@@ -51,7 +57,9 @@ fn said(kind: &'static str, status: &'static str, reason: impl Into<String>, mes
 
 fn dated(seen: &Observed, said: Said) -> Condition {
     let before = seen.status.conditions.iter().find(|condition| condition.type_ == said.kind);
-    let since = before.filter(|condition| condition.status == said.status).map_or_else(|| time(seen.now), |condition| condition.last_transition_time.clone());
+    let since = before
+        .filter(|condition| condition.status == said.status)
+        .map_or_else(|| time(seen.now), |condition| condition.last_transition_time.clone());
     Condition {
         type_: said.kind.to_owned(),
         status: said.status.to_owned(),
@@ -99,8 +107,16 @@ fn desired_serves(facts: &Facts<'_>) -> bool {
 fn available(facts: &Facts<'_>) -> Said {
     match phase::live(&facts.step.state) {
         Some(live) => {
-            let ready = facts.seen.revisions.iter().find(|revision| revision.digest == live.digest).is_some_and(|revision| revision.ready > 0);
-            let message = format!("{} pods of the serving release are ready", if ready { "at least one of the" } else { "none of the" });
+            let ready = facts
+                .seen
+                .revisions
+                .iter()
+                .find(|revision| revision.digest == live.digest)
+                .is_some_and(|revision| revision.ready > 0);
+            let message = format!(
+                "{} pods of the serving release are ready",
+                if ready { "at least one of the" } else { "none of the" }
+            );
             said("Available", truth(ready), if ready { "ServingPodsReady" } else { "NoServingPodReady" }, message)
         }
         None => said("Available", "False", "NothingServes", "no release serves yet"),
@@ -124,13 +140,17 @@ fn stalled(facts: &Facts<'_>) -> Said {
         (State::Pending(pending), _) if pending.failed.is_some() => {
             said("Stalled", "True", pending.failed.clone().unwrap_or_default(), because)
         }
-        (State::Steady(_), _) if held && facts.phase == Phase::RolledBack => said("Stalled", "True", "Quarantined", because),
+        (State::Steady(_), _) if held && facts.phase == Phase::RolledBack => {
+            said("Stalled", "True", "Quarantined", because)
+        }
         (State::Steady(steady), _) if facts.phase == Phase::RolledBack => {
             let cause = steady.ended.as_ref().map_or(Cause::Superseded, |end| end.cause);
             said("Stalled", "True", crate::decide::cause_word(cause), because)
         }
         (State::Canary(canary), _) => match &canary.paused {
-            Some(paused) if waits_for_a_person(paused.reason) => said("Stalled", "True", format!("{:?}", paused.reason), because),
+            Some(paused) if waits_for_a_person(paused.reason) => {
+                said("Stalled", "True", format!("{:?}", paused.reason), because)
+            }
             Some(_) | None => said("Stalled", "False", "Progressing", "nothing stands in the way"),
         },
         (State::Pending(_) | State::Steady(_) | State::Reverting(_) | State::Baking(_), _) => {
@@ -143,7 +163,11 @@ fn waits_for_a_person(reason: PauseReason) -> bool {
     match reason {
         PauseReason::SampleRatio | PauseReason::Inconclusive => true,
         // A pause that somebody asked for is not a failure to those who wait for one.
-        PauseReason::Person | PauseReason::Step | PauseReason::Suspended | PauseReason::Infrastructure | PauseReason::Blind => false,
+        PauseReason::Person
+        | PauseReason::Step
+        | PauseReason::Suspended
+        | PauseReason::Infrastructure
+        | PauseReason::Blind => false,
     }
 }
 
@@ -155,11 +179,17 @@ fn attested(facts: &Facts<'_>) -> Option<Said> {
     let settings = facts.known.settings?;
     let release = phase::trial(&facts.step.state).or_else(|| phase::live(&facts.step.state))?;
     if settings.contract_level == 0 {
-        return Some(said("Attested", "Unknown", "ContractLevel0", "a plain container does not say which release it loaded"));
+        return Some(said(
+            "Attested",
+            "Unknown",
+            "ContractLevel0",
+            "a plain container does not say which release it loaded",
+        ));
     }
     let revision = facts.seen.revisions.iter().find(|revision| revision.digest == release.digest)?;
     if revision.ready > 0 {
-        let message = format!("{} of {} pods answered with the digest that they were given", revision.ready, revision.wanted);
+        let message =
+            format!("{} of {} pods answered with the digest that they were given", revision.ready, revision.wanted);
         return Some(said("Attested", "True", "DigestLoaded", message));
     }
     let (reason, message) = revision.problem.as_ref().map_or_else(
@@ -176,7 +206,12 @@ fn evidence_fresh(facts: &Facts<'_>) -> Option<Said> {
         Sight::Quiet { why } => said("EvidenceFresh", "False", "Quiet", why.clone()),
         Sight::Fresh => match left_out(facts) {
             names if names.is_empty() => said("EvidenceFresh", "True", "Arriving", "telemetry of both arms arrives"),
-            names => said("EvidenceFresh", "True", "SomeOutcomesAbsent", format!("telemetry arrives; not reported: {}", names.join(", "))),
+            names => said(
+                "EvidenceFresh",
+                "True",
+                "SomeOutcomesAbsent",
+                format!("telemetry arrives; not reported: {}", names.join(", ")),
+            ),
         },
     })
 }
@@ -194,15 +229,33 @@ fn left_out(facts: &Facts<'_>) -> Vec<String> {
 fn session_affinity(facts: &Facts<'_>) -> Option<Said> {
     let route = &facts.seen.route;
     let moved = facts.seen.evidence.as_ref().map_or(0, |evidence| evidence.sessions.moved);
-    let counted = facts.seen.evidence.as_ref().map_or(0, |evidence| evidence.sessions.canary + evidence.sessions.stable);
+    let counted =
+        facts.seen.evidence.as_ref().map_or(0, |evidence| evidence.sessions.canary + evidence.sessions.stable);
     if counted > 0 && moved * 50 > counted {
-        let message = format!("{moved} of {counted} sessions were seen on two releases: their clients do not carry the pin, so session gates read Insufficient");
+        let message = format!(
+            "{moved} of {counted} sessions were seen on two releases: their clients do not carry the pin, so session gates read Insufficient"
+        );
         return Some(said("SessionAffinity", "False", "SessionsMove", message));
     }
     match route.pin_holds {
-        Some(false) => Some(said("SessionAffinity", "False", "PinNotKept", "a probe that carries the pin does not reach its release")),
-        Some(true) if route.carriers_missing.is_empty() => Some(said("SessionAffinity", "True", "PinHolds", "probes by every carrier reach the release that they name")),
-        Some(true) => Some(said("SessionAffinity", "True", "SomeCarriersMissing", format!("the gateway does not match: {}", route.carriers_missing.join(", ")))),
+        Some(false) => Some(said(
+            "SessionAffinity",
+            "False",
+            "PinNotKept",
+            "a probe that carries the pin does not reach its release",
+        )),
+        Some(true) if route.carriers_missing.is_empty() => Some(said(
+            "SessionAffinity",
+            "True",
+            "PinHolds",
+            "probes by every carrier reach the release that they name",
+        )),
+        Some(true) => Some(said(
+            "SessionAffinity",
+            "True",
+            "SomeCarriersMissing",
+            format!("the gateway does not match: {}", route.carriers_missing.join(", ")),
+        )),
         // Probes run while a canary is under way; what the last ones found stays said.
         None => last_said(facts, "SessionAffinity").or_else(|| {
             phase::live(&facts.step.state)

@@ -7,7 +7,9 @@ use crate::observed::Observed;
 use crate::policy::{GatePolicy, Policy, Step};
 use crate::render::words::span;
 use crate::stats::merge::retry_threshold;
-use crate::stats::plan::{GatePlan, PromotionTime, StepPlan, canary_sessions_to_promotion, detectable_rate, promotion_time};
+use crate::stats::plan::{
+    GatePlan, PromotionTime, StepPlan, canary_sessions_to_promotion, detectable_rate, promotion_time,
+};
 use crate::stats::rate::log_odds_between;
 
 /// Whether a promotion can be expected before the deadline; absent while stable's rate is unknown.
@@ -22,19 +24,28 @@ pub fn line(seen: &Observed, policy: &Policy, attempt: i64) -> String {
     let (Some(rate), Some(time)) = (seen.baseline.rate, time(seen, policy, attempt)) else {
         return "stable's session rate is not known yet, so no time can be named".to_owned();
     };
-    let slowest = slowest(policy, attempt).map_or_else(String::new, |(gate, sessions)| format!("; {} needs about {sessions} canary sessions", gate.name));
+    let slowest = slowest(policy, attempt)
+        .map_or_else(String::new, |(gate, sessions)| format!("; {} needs about {sessions} canary sessions", gate.name));
     let effect = detectable(policy).unwrap_or_default();
-    let when = format!("promotion in about {} (p50) to {} (p90) at stable's {rate:.1} sessions/s{slowest}{effect}", span(time.p50), span(time.p90));
+    let when = format!(
+        "promotion in about {} (p50) to {} (p90) at stable's {rate:.1} sessions/s{slowest}{effect}",
+        span(time.p50),
+        span(time.p90)
+    );
     if time.p90 <= policy.deadline_seconds as f64 {
         when
     } else {
-        format!("{when}; that is past the deadline of {}: choose a larger first step, a paired suite, or a named approval", span(policy.deadline_seconds as f64))
+        format!(
+            "{when}; that is past the deadline of {}: choose a larger first step, a paired suite, or a named approval",
+            span(policy.deadline_seconds as f64)
+        )
     }
 }
 
 fn time(seen: &Observed, policy: &Policy, attempt: i64) -> Option<PromotionTime> {
     let rate = seen.baseline.rate.filter(|rate| *rate > 0.0)?;
-    let gates: Vec<GatePlan> = gates(policy).map(|(gate, margin)| gate_plan(gate, margin, needed(policy, attempt))).collect();
+    let gates: Vec<GatePlan> =
+        gates(policy).map(|(gate, margin)| gate_plan(gate, margin, needed(policy, attempt))).collect();
     let time = promotion_time(&steps(policy), rate, &gates)?;
     let waits = maturity(policy) + pauses(policy);
     Some(PromotionTime { p50: time.p50 + waits, p90: time.p90 + waits })
@@ -79,7 +90,8 @@ fn pauses(policy: &Policy) -> f64 {
 
 /// Every step waits for its outcomes to mature.
 fn maturity(policy: &Policy) -> f64 {
-    let longest = policy.gates.iter().filter(|gate| gate.share > 0.0).map(|gate| gate.maturity_millis).max().unwrap_or(0);
+    let longest =
+        policy.gates.iter().filter(|gate| gate.share > 0.0).map(|gate| gate.maturity_millis).max().unwrap_or(0);
     longest as f64 / 1000.0 * steps(policy).len() as f64
 }
 
@@ -96,7 +108,8 @@ fn slowest(policy: &Policy, attempt: i64) -> Option<(&GatePolicy, u64)> {
 
 /// The smallest rise of the Success gate (or of the first one) that the first step finds in nine of ten rollouts.
 fn detectable(policy: &Policy) -> Option<String> {
-    let (gate, _) = gates(policy).find(|(gate, _)| gate.role == crate::policy::Role::Success).or_else(|| gates(policy).next())?;
+    let (gate, _) =
+        gates(policy).find(|(gate, _)| gate.role == crate::policy::Role::Success).or_else(|| gates(policy).next())?;
     let first = *steps(policy).first()?;
     let rate = baseline_rate(gate).max(0.001);
     let tolerance = log_odds_between(rate, (rate + gate.tolerance).min(0.999));

@@ -21,10 +21,14 @@ pub(crate) fn decision(seen: &Observed, step: Move, known: &Known<'_>) -> Decisi
     let phase = phase::phase_of(&step.state, desired_serves);
     // The evidence is of the attempt that was under way; it also explains the edge that ended it.
     let judgement = before.and_then(attempt).and_then(|(_, attempt)| known.judgement(seen, attempt));
-    let begun = attempt(&step.state).is_some_and(|(ledger, _)| before.and_then(attempt).map(|(before, _)| before) != Some(ledger));
+    let begun = attempt(&step.state)
+        .is_some_and(|(ledger, _)| before.and_then(attempt).map(|(before, _)| before) != Some(ledger));
     let judgement = judgement.filter(|_| !begun);
     let changed = before != Some(&step.state);
-    let edge = changed || step.retiring != seen.status.retiring || step.hold != seen.status.hold || step.command != seen.status.last_command;
+    let edge = changed
+        || step.retiring != seen.status.retiring
+        || step.hold != seen.status.hold
+        || step.command != seen.status.last_command;
     let mut status = AgentReleaseStatus {
         observed_generation: Some(seen.release.generation),
         phase: Some(phase),
@@ -67,7 +71,9 @@ fn phase_changed(seen: &Observed, phase: Phase) -> bool {
 /// Every phase edge and every rise of a weight leaves a record.
 fn recorded(seen: &Observed, state: &State, phase: Phase) -> bool {
     let risen = match (seen.status.state.as_ref(), state) {
-        (Some(State::Canary(before)), State::Canary(after)) => before.trial != after.trial || before.weight != after.weight || before.step != after.step,
+        (Some(State::Canary(before)), State::Canary(after)) => {
+            before.trial != after.trial || before.weight != after.weight || before.step != after.step
+        }
         _ => false,
     };
     phase_changed(seen, phase) || risen
@@ -114,7 +120,8 @@ fn desired(seen: &Observed, step: &Move, known: &Known<'_>, desired_serves: bool
         return Desired { digest: None, revision: None, state: state.to_owned() };
     };
     let on_trial = phase::trial(&step.state).is_some_and(|trial| trial.digest == release.digest);
-    let held = step.hold.iter().any(|hold| hold.behavior_digest == release.behavior_digest) || hold_on(seen, &release.behavior_digest).is_some();
+    let held = step.hold.iter().any(|hold| hold.behavior_digest == release.behavior_digest)
+        || hold_on(seen, &release.behavior_digest).is_some();
     let state = match (&step.state, desired_serves, on_trial, held) {
         (_, true, _, _) => "Serving",
         (State::Reverting(_), _, true, _) | (_, _, false, true) => "Quarantined",
@@ -127,7 +134,12 @@ fn desired(seen: &Observed, step: &Move, known: &Known<'_>, desired_serves: bool
 
 fn pods(seen: &Observed, state: &State) -> Option<i32> {
     let live = phase::live(state)?;
-    seen.revisions.iter().find(|revision| revision.digest == live.digest).map(|revision| revision.wanted).filter(|wanted| *wanted > 0).or(seen.status.replicas)
+    seen.revisions
+        .iter()
+        .find(|revision| revision.digest == live.digest)
+        .map(|revision| revision.wanted)
+        .filter(|wanted| *wanted > 0)
+        .or(seen.status.replicas)
 }
 
 fn selector(state: &State) -> Option<String> {
@@ -135,7 +147,9 @@ fn selector(state: &State) -> Option<String> {
 }
 
 fn columns(seen: &Observed, step: &Move, known: &Known<'_>, judgement: Option<&Judgement<'_>>) -> Columns {
-    let held = known.desired.is_some_and(|desired| step.hold.iter().any(|hold| hold.behavior_digest == desired.behavior_digest));
+    let held = known
+        .desired
+        .is_some_and(|desired| step.hold.iter().any(|hold| hold.behavior_digest == desired.behavior_digest));
     let desired = known.desired.map(words::short).unwrap_or_default();
     Columns {
         serving: phase::live(&step.state).map(words::short).unwrap_or_default(),
@@ -143,13 +157,18 @@ fn columns(seen: &Observed, step: &Move, known: &Known<'_>, judgement: Option<&J
         verdict: verdict(seen, step, judgement).chars().take(256).collect(),
         step: steps(step, known),
         sessions: words::sessions(seen.evidence.as_ref()),
-        tightest: judgement.and_then(Judgement::tightest).map(|gate| format!("{} {}", gate.policy.name, words::e_value(gate.strength.regression))).unwrap_or_default(),
+        tightest: judgement
+            .and_then(Judgement::tightest)
+            .map(|gate| format!("{} {}", gate.policy.name, words::e_value(gate.strength.regression)))
+            .unwrap_or_default(),
     }
 }
 
 fn steps(step: &Move, known: &Known<'_>) -> String {
     match (&step.state, &known.frozen) {
-        (State::Canary(canary), Some(policy)) => format!("{}/{}", (canary.step + 1).min(policy.steps.len() as i64), policy.steps.len()),
+        (State::Canary(canary), Some(policy)) => {
+            format!("{}/{}", (canary.step + 1).min(policy.steps.len() as i64), policy.steps.len())
+        }
         _ => String::new(),
     }
 }
@@ -167,7 +186,9 @@ fn verdict(seen: &Observed, step: &Move, judgement: Option<&Judgement<'_>>) -> S
             (None, Some(judgement)) => running_verdict(seen, judgement),
             (None, None) => "Insufficient".to_owned(),
         },
-        State::Reverting(reverting) => format!("{:?}{}", reverting.cause, gate_of(step, &reverting.rejected.behavior_digest)),
+        State::Reverting(reverting) => {
+            format!("{:?}{}", reverting.cause, gate_of(step, &reverting.rejected.behavior_digest))
+        }
         State::Baking(baking) => baking.basis.clone(),
     }
 }
@@ -177,7 +198,11 @@ fn ended_verdict(step: &Move, end: &rollpin_crds::status::Ended) -> String {
 }
 
 fn gate_of(step: &Move, behavior: &str) -> String {
-    step.hold.iter().find(|hold| hold.behavior_digest == behavior).and_then(|hold| hold.gate.as_ref()).map_or_else(String::new, |gate| format!(": {gate}"))
+    step.hold
+        .iter()
+        .find(|hold| hold.behavior_digest == behavior)
+        .and_then(|hold| hold.gate.as_ref())
+        .map_or_else(String::new, |gate| format!(": {gate}"))
 }
 
 fn running_verdict(_seen: &Observed, judgement: &Judgement<'_>) -> String {
@@ -207,14 +232,19 @@ fn gate_status(gate: &Judged<'_>) -> GateStatus {
         stable_bad: counts.stable.bad,
         regression: gate.acts.then(|| words::e_value(gate.strength.regression)),
         non_inferiority: gate.acts.then(|| words::e_value(gate.strength.promotion)),
-        odds_ratio: gate.strength.odds.map(|(estimate, low, high)| format!("{estimate:.1} ({})", words::range(low, high))),
+        odds_ratio: gate
+            .strength
+            .odds
+            .map(|(estimate, low, high)| format!("{estimate:.1} ({})", words::range(low, high))),
         worst_slice: worst_slice(counts).map(|slice| slice.slice.clone()),
     }
 }
 
 fn events(step: &Move, edge: bool) -> Vec<Notice> {
     match step.notice {
-        Some((warning, reason)) if edge => vec![Notice { warning, reason: reason.to_owned(), message: step.because.clone() }],
+        Some((warning, reason)) if edge => {
+            vec![Notice { warning, reason: reason.to_owned(), message: step.because.clone() }]
+        }
         Some(_) | None => vec![],
     }
 }

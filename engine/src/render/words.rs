@@ -33,7 +33,10 @@ fn cause(cause: Cause) -> &'static str {
 }
 
 pub(crate) fn first_release(desired: &ReleaseRef) -> String {
-    format!("first release {}: its pods are being started; there is no canary, since there is nothing to compare it with", short(desired))
+    format!(
+        "first release {}: its pods are being started; there is no canary, since there is nothing to compare it with",
+        short(desired)
+    )
 }
 
 pub(crate) fn first_ready(desired: &ReleaseRef) -> String {
@@ -94,7 +97,8 @@ pub(crate) fn held_target(to: &ReleaseRef, hold: &Hold) -> String {
 }
 
 pub(crate) fn baking(baking: &Baking) -> String {
-    let warm = baking.predecessor.as_ref().map_or_else(String::new, |release| format!("; {} stays warm", short(release)));
+    let warm =
+        baking.predecessor.as_ref().map_or_else(String::new, |release| format!("; {} stays warm", short(release)));
     format!("{} serves 100 % ({}) and bakes until {}{warm}", short(&baking.live), baking.basis, baking.until.0)
 }
 
@@ -115,14 +119,24 @@ pub(crate) fn plan(seen: &Observed, policy: &Policy, attempt: i64) -> String {
     crate::render::feasible::line(seen, policy, attempt)
 }
 
-pub(crate) fn attempt_begins(seen: &Observed, desired: &ReleaseRef, live: &ReleaseRef, fast: Option<FastTrack>, plan: &str) -> String {
+pub(crate) fn attempt_begins(
+    seen: &Observed,
+    desired: &ReleaseRef,
+    live: &ReleaseRef,
+    fast: Option<FastTrack>,
+    plan: &str,
+) -> String {
     let changed = match &seen.desired {
         Wanted::Release { changed, .. } if !changed.is_empty() => format!(" ({} changed)", changed.join(", ")),
         Wanted::Release { .. } | Wanted::WaitingForContent { .. } | Wanted::Invalid { .. } => String::new(),
     };
     match fast {
-        Some(FastTrack::SameBehavior) => format!("{} behaves like {}: it rolls in on readiness, without a canary", short(desired), short(live)),
-        Some(FastTrack::PassedBakeBefore) => format!("{} passed its bake before: it returns on readiness", short(desired)),
+        Some(FastTrack::SameBehavior) => {
+            format!("{} behaves like {}: it rolls in on readiness, without a canary", short(desired), short(live))
+        }
+        Some(FastTrack::PassedBakeBefore) => {
+            format!("{} passed its bake before: it returns on readiness", short(desired))
+        }
         None => format!("{}{changed} is on trial against {}; {plan}", short(desired), short(live)),
     }
 }
@@ -136,15 +150,28 @@ pub(crate) fn invalid(problems: &[String]) -> String {
 }
 
 pub(crate) fn proving(reverting: &Reverting, why: &str) -> String {
-    format!("{} serves 100 %; waiting for the proof that nobody reaches {}: {why}", short(&reverting.live), short(&reverting.rejected))
+    format!(
+        "{} serves 100 %; waiting for the proof that nobody reaches {}: {why}",
+        short(&reverting.live),
+        short(&reverting.rejected)
+    )
 }
 
 pub(crate) fn taken_back(reverting: &Reverting, proof: &str) -> String {
-    format!("{} serves 100 %; {} is out of traffic (proof {proof}). {}", short(&reverting.live), short(&reverting.rejected), reverting.message)
+    format!(
+        "{} serves 100 %; {} is out of traffic (proof {proof}). {}",
+        short(&reverting.live),
+        short(&reverting.rejected),
+        reverting.message
+    )
 }
 
 pub(crate) fn parked(canary: &Canary, message: &str) -> String {
-    format!("{} is parked at weight 0, nothing is held: {message}; it resumes at step {}", short(&canary.trial), canary.step + 1)
+    format!(
+        "{} is parked at weight 0, nothing is held: {message}; it resumes at step {}",
+        short(&canary.trial),
+        canary.step + 1
+    )
 }
 
 pub(crate) fn superseded(trial: &ReleaseRef, desired: &ReleaseRef) -> String {
@@ -153,7 +180,8 @@ pub(crate) fn superseded(trial: &ReleaseRef, desired: &ReleaseRef) -> String {
 
 /// "task_success, odds of failure 5.3 times (95 % sequence 2.6..9.8) after 61 canary and 540 stable sessions; worst slice dataset=prime".
 fn finding(gate: &Judged<'_>) -> String {
-    let counts = format!("after {} canary and {} stable sessions", gate.evidence.canary.sessions, gate.evidence.stable.sessions);
+    let counts =
+        format!("after {} canary and {} stable sessions", gate.evidence.canary.sessions, gate.evidence.stable.sessions);
     let odds = gate.strength.odds.map_or_else(String::new, |(estimate, low, high)| {
         format!(", odds of failure {estimate:.1} times (95 % sequence {})", range(low, high))
     });
@@ -176,7 +204,11 @@ pub(crate) fn regressed(gate: &Judged<'_>, average: f64) -> String {
 }
 
 pub(crate) fn within_margin(facts: &TrialFacts<'_>, gate: &Judged<'_>) -> String {
-    format!("promoted {}: no worse than its margins, though worse within them: {}", short(&facts.canary.trial), finding(gate))
+    format!(
+        "promoted {}: no worse than its margins, though worse within them: {}",
+        short(&facts.canary.trial),
+        finding(gate)
+    )
 }
 
 /// An e-value for people: 20 rather than 2.9957.
@@ -190,7 +222,10 @@ pub fn e_value(nats: f64) -> String {
 }
 
 pub(crate) fn every_session_violates(trial: &ReleaseRef, sessions: i64) -> String {
-    format!("rolled back: every one of the first {sessions} canary sessions of {} violated the schema (rule schema_violation_always)", short(trial))
+    format!(
+        "rolled back: every one of the first {sessions} canary sessions of {} violated the schema (rule schema_violation_always)",
+        short(trial)
+    )
 }
 
 pub(crate) fn analysing(facts: &TrialFacts<'_>) -> String {
@@ -211,7 +246,11 @@ pub(crate) fn needs(facts: &TrialFacts<'_>) -> String {
     }
     if judgement.holds_the_ramp() {
         let tightest = judgement.tightest().map_or("a gate", |gate| gate.policy.name.as_str());
-        return format!("{tightest} looks worse (evidence {} of {}): the weight does not rise", e_value(judgement.average), e_value(libm::log(1.0 / facts.policy.false_rollback)));
+        return format!(
+            "{tightest} looks worse (evidence {} of {}): the weight does not rise",
+            e_value(judgement.average),
+            e_value(libm::log(1.0 / facts.policy.false_rollback))
+        );
     }
     if let Some(veto) = &facts.canary.veto {
         return format!("promotion is vetoed: {veto}");
@@ -235,12 +274,19 @@ fn step_needs(facts: &TrialFacts<'_>, judgement: &Judgement<'_>) -> Option<i64> 
 fn needed(reason: &Reason) -> Option<i64> {
     match reason {
         Reason::Needs { sessions } => *sessions,
-        Reason::Observed | Reason::NotReportedByStable | Reason::NotReported { .. } | Reason::NonInferior | Reason::Regressed | Reason::Blind => None,
+        Reason::Observed
+        | Reason::NotReportedByStable
+        | Reason::NotReported { .. }
+        | Reason::NonInferior
+        | Reason::Regressed
+        | Reason::Blind => None,
     }
 }
 
 fn duration(facts: &TrialFacts<'_>, sessions: i64) -> String {
-    let rate = facts.seen.evidence.as_ref().and_then(|evidence| evidence.rate).unwrap_or(0.0) * facts.canary.weight as f64 / 100.0;
+    let rate = facts.seen.evidence.as_ref().and_then(|evidence| evidence.rate).unwrap_or(0.0)
+        * facts.canary.weight as f64
+        / 100.0;
     if rate <= 0.0 { String::new() } else { format!(", {} at this rate", span(sessions as f64 / rate)) }
 }
 
@@ -260,7 +306,9 @@ pub fn span(seconds: f64) -> String {
 pub fn reason(reason: &Reason) -> String {
     match reason {
         Reason::Observed => "observed, does not act".to_owned(),
-        Reason::NotReportedByStable => "stable does not report this outcome, so this default gate does not act".to_owned(),
+        Reason::NotReportedByStable => {
+            "stable does not report this outcome, so this default gate does not act".to_owned()
+        }
         Reason::NotReported { arm } => format!("is not reported by {arm}"),
         Reason::Needs { sessions: Some(sessions) } => format!("needs about {sessions} more canary sessions"),
         Reason::Needs { sessions: None } => "needs more canary sessions".to_owned(),
@@ -271,11 +319,19 @@ pub fn reason(reason: &Reason) -> String {
 }
 
 pub(crate) fn not_enough_evidence(facts: &TrialFacts<'_>) -> String {
-    format!("not enough evidence for {} by the deadline ({}); {}", short(&facts.canary.trial), span(facts.policy.deadline_seconds as f64), needs(facts))
+    format!(
+        "not enough evidence for {} by the deadline ({}); {}",
+        short(&facts.canary.trial),
+        span(facts.policy.deadline_seconds as f64),
+        needs(facts)
+    )
 }
 
 pub(crate) fn no_regression(facts: &TrialFacts<'_>) -> String {
-    format!("promoted {} at the deadline: no regression was found, which is less than being shown no worse", short(&facts.canary.trial))
+    format!(
+        "promoted {} at the deadline: no regression was found, which is less than being shown no worse",
+        short(&facts.canary.trial)
+    )
 }
 
 pub(crate) fn blind(canary: &Canary, why: &str) -> String {
@@ -288,7 +344,10 @@ pub(crate) fn sight_returned(canary: &Canary) -> String {
 
 pub(crate) fn sample_ratio(seen: &Observed) -> String {
     let sessions = seen.evidence.as_ref().map(|evidence| evidence.sessions.clone()).unwrap_or_default();
-    format!("{} canary and {} stable sessions do not fit the weights: sessions are lost or routed elsewhere, so nothing that was counted can be trusted", sessions.canary, sessions.stable)
+    format!(
+        "{} canary and {} stable sessions do not fit the weights: sessions are lost or routed elsewhere, so nothing that was counted can be trusted",
+        sessions.canary, sessions.stable
+    )
 }
 
 pub(crate) fn pods_returned(canary: &Canary) -> String {
@@ -300,7 +359,10 @@ pub(crate) fn paused(canary: &Canary, paused: &Paused) -> String {
 }
 
 pub(crate) fn pause_step(canary: &Canary, seconds: Option<i64>) -> String {
-    let until = seconds.map_or_else(|| "until a person promotes or resumes it".to_owned(), |seconds| format!("for {}", span(seconds as f64)));
+    let until = seconds.map_or_else(
+        || "until a person promotes or resumes it".to_owned(),
+        |seconds| format!("for {}", span(seconds as f64)),
+    );
     format!("{} pauses at {} % {until}", short(&canary.trial), canary.weight)
 }
 
@@ -309,11 +371,21 @@ pub(crate) fn scaling_up(canary: &Canary, percent: i64) -> String {
 }
 
 pub(crate) fn weight_raised(canary: &Canary, policy: &Policy, percent: i64) -> String {
-    format!("{} takes {percent} % of new sessions (step {} of {})", short(&canary.trial), canary.step + 1, policy.steps.len())
+    format!(
+        "{} takes {percent} % of new sessions (step {} of {})",
+        short(&canary.trial),
+        canary.step + 1,
+        policy.steps.len()
+    )
 }
 
 pub(crate) fn step_begun(canary: &Canary, policy: &Policy, percent: i64) -> String {
-    format!("the gateway accepted {percent} % for {}: step {} of {} begins", short(&canary.trial), canary.step + 1, policy.steps.len())
+    format!(
+        "the gateway accepted {percent} % for {}: step {} of {} begins",
+        short(&canary.trial),
+        canary.step + 1,
+        policy.steps.len()
+    )
 }
 
 pub(crate) fn step_passed(facts: &TrialFacts<'_>) -> String {
@@ -321,14 +393,23 @@ pub(crate) fn step_passed(facts: &TrialFacts<'_>) -> String {
 }
 
 pub(crate) fn non_inferior(facts: &TrialFacts<'_>) -> String {
-    let (canary, stable) = facts.seen.evidence.as_ref().map_or((0, 0), |evidence| (evidence.sessions.canary, evidence.sessions.stable));
-    let gates = facts.judgement.map(|judgement| judgement.acting().map(|gate| gate.policy.name.as_str()).collect::<Vec<_>>().join(", ")).unwrap_or_default();
-    format!("promoted {}: shown no worse than its margins in {gates} after {canary} canary and {stable} stable sessions", short(&facts.canary.trial))
+    let (canary, stable) =
+        facts.seen.evidence.as_ref().map_or((0, 0), |evidence| (evidence.sessions.canary, evidence.sessions.stable));
+    let gates = facts
+        .judgement
+        .map(|judgement| judgement.acting().map(|gate| gate.policy.name.as_str()).collect::<Vec<_>>().join(", "))
+        .unwrap_or_default();
+    format!(
+        "promoted {}: shown no worse than its margins in {gates} after {canary} canary and {stable} stable sessions",
+        short(&facts.canary.trial)
+    )
 }
 
 pub(crate) fn promoted_without_evidence(canary: &Canary, basis: &str) -> String {
     match &canary.approval {
-        Some(approval) => format!("promoted {} on the word of {}: {}", short(&canary.trial), approval.by, approval.reason),
+        Some(approval) => {
+            format!("promoted {} on the word of {}: {}", short(&canary.trial), approval.by, approval.reason)
+        }
         None => format!("promoted {} ({basis})", short(&canary.trial)),
     }
 }
@@ -337,7 +418,9 @@ pub(crate) fn route_not_ready(seen: &Observed) -> String {
     let route = &seen.route;
     match (&route.problem, route.accepted, route.pin_holds) {
         (Some(problem), false, _) => format!("the route is not accepted: {problem}"),
-        (_, true, Some(false)) => "a probe that carries the canary's pin does not reach the canary through the gateway".to_owned(),
+        (_, true, Some(false)) => {
+            "a probe that carries the canary's pin does not reach the canary through the gateway".to_owned()
+        }
         _ => "the gateway has not accepted the route yet".to_owned(),
     }
 }

@@ -31,19 +31,13 @@ impl BetProcess {
     /// Without evidence. The margin is a fraction, held to 0..=0.5.
     #[must_use]
     pub fn new(margin: f64) -> BetProcess {
-        BetProcess {
-            margin: held(margin),
-            sums: NatsVec::zeros(BETS.len()),
-        }
+        BetProcess { margin: held(margin), sums: NatsVec::zeros(BETS.len()) }
     }
 
     /// With evidence that was stored for the same margin.
     pub fn resume(margin: f64, sums: NatsVec) -> Result<BetProcess, VectorError> {
         sums.must_have(BETS.len())?;
-        Ok(BetProcess {
-            margin: held(margin),
-            sums,
-        })
+        Ok(BetProcess { margin: held(margin), sums })
     }
 
     /// The sums, for storing.
@@ -56,9 +50,7 @@ impl BetProcess {
     #[must_use]
     pub fn contribution(margin: f64, stratum: &Stratum) -> NatsVec {
         let margin = held(margin);
-        BETS.iter()
-            .map(|(share, _)| Nats::from_f64(log_wealth(stratum, margin, share / (1.0 - margin))))
-            .collect()
+        BETS.iter().map(|(share, _)| Nats::from_f64(log_wealth(stratum, margin, share / (1.0 - margin)))).collect()
     }
 
     /// Adds a stratum. Give it the worst-case table: missing canary sessions bad, missing stable ones good.
@@ -95,11 +87,7 @@ impl BetProcess {
 }
 
 fn held(margin: f64) -> f64 {
-    if margin.is_nan() {
-        0.0
-    } else {
-        margin.clamp(0.0, 0.5)
-    }
+    if margin.is_nan() { 0.0 } else { margin.clamp(0.0, 0.5) }
 }
 
 /// The log of the average wealth over all matchings of one stratum.
@@ -112,12 +100,7 @@ fn log_wealth(stratum: &Stratum, margin: f64, bet: f64) -> f64 {
     let bad = stratum.canary_bad();
     let good = stratum.canary() - bad;
     let unmatched = good as f64 * libm::log(level) + bad as f64 * libm::log(level - bet);
-    unmatched
-        + log_partners(
-            stratum,
-            libm::log((level + bet) / level),
-            libm::log(level / (level - bet)),
-        )
+    unmatched + log_partners(stratum, libm::log((level + bet) / level), libm::log(level / (level - bet)))
 }
 
 /// The log of the mean of `e^(x for_good + y for_bad)` over the partners.
@@ -159,9 +142,6 @@ fn log_sum_unimodal(low: u64, high: u64, term: impl Fn(u64) -> f64) -> f64 {
     let counts = |value: &f64| *value > peak - 45.0;
     let above = (from + 1..=high).map(&term).take_while(counts);
     let below = (low..from).rev().map(&term).take_while(counts);
-    let sum: f64 = above
-        .chain(below)
-        .map(|value| libm::exp(value - peak))
-        .sum();
+    let sum: f64 = above.chain(below).map(|value| libm::exp(value - peak)).sum();
     peak + libm::log(1.0 + sum)
 }

@@ -48,12 +48,7 @@ pub enum StratumError {
 
 impl Stratum {
     /// From sessions and bad sessions per arm.
-    pub fn new(
-        canary: u64,
-        canary_bad: u64,
-        stable: u64,
-        stable_bad: u64,
-    ) -> Result<Stratum, StratumError> {
+    pub fn new(canary: u64, canary_bad: u64, stable: u64, stable_bad: u64) -> Result<Stratum, StratumError> {
         for (bad, sessions) in [(canary_bad, canary), (stable_bad, stable)] {
             if bad > sessions {
                 return Err(StratumError::MoreBadThanSessions { bad, sessions });
@@ -63,12 +58,7 @@ impl Stratum {
         if total > MAX_SESSIONS {
             return Err(StratumError::TooLarge(total));
         }
-        Ok(Stratum {
-            canary,
-            canary_bad,
-            stable,
-            stable_bad,
-        })
+        Ok(Stratum { canary, canary_bad, stable, stable_bad })
     }
 
     /// Sessions with an outcome only: the table of the rollback test.
@@ -83,24 +73,14 @@ impl Stratum {
 
     /// The table of the promotion test: a canary session without outcome counts as bad, a stable one as good.
     pub fn worst_case(canary: Arm, stable: Arm) -> Result<Stratum, StratumError> {
-        let canary = Arm {
-            bad: canary.bad.saturating_add(canary.missing),
-            ..canary
-        };
-        let stable = Arm {
-            good: stable.good.saturating_add(stable.missing),
-            ..stable
-        };
+        let canary = Arm { bad: canary.bad.saturating_add(canary.missing), ..canary };
+        let stable = Arm { good: stable.good.saturating_add(stable.missing), ..stable };
         Stratum::complete(canary, stable)
     }
 
     /// The table of the guardrail on missing outcomes: a session is bad when it has none.
     pub fn missingness(canary: Arm, stable: Arm) -> Result<Stratum, StratumError> {
-        let as_bad = |arm: Arm| Arm {
-            bad: arm.missing,
-            good: arm.bad.saturating_add(arm.good),
-            missing: 0,
-        };
+        let as_bad = |arm: Arm| Arm { bad: arm.missing, good: arm.bad.saturating_add(arm.good), missing: 0 };
         Stratum::complete(as_bad(canary), as_bad(stable))
     }
 
@@ -158,15 +138,7 @@ impl Margins {
     fn of(canary: u64, stable: u64, bad: u64) -> Margins {
         let low = bad.saturating_sub(stable);
         let high = bad.min(canary);
-        let mut margins = Margins {
-            canary,
-            stable,
-            bad,
-            low,
-            high,
-            mode: low,
-            central: 0.0,
-        };
+        let mut margins = Margins { canary, stable, bad, low, high, mode: low, central: 0.0 };
         margins.mode = margins.find_mode();
         margins.central = margins.log_sum(0.0);
         margins
@@ -219,9 +191,7 @@ impl Margins {
     fn log_sum(&self, log_odds: f64) -> f64 {
         let tilt = libm::exp(log_odds);
         let up = (self.mode..self.high).map(|x| self.rise(x) * tilt);
-        let down = (self.low..self.mode)
-            .rev()
-            .map(|x| 1.0 / (self.rise(x) * tilt));
+        let down = (self.low..self.mode).rev().map(|x| 1.0 / (self.rise(x) * tilt));
         let mut sum = ScaledSum::one();
         if log_odds >= 0.0 {
             sum.extend(up);
@@ -247,11 +217,7 @@ impl ScaledSum {
     const LN_LIMIT: f64 = 512.0 * core::f64::consts::LN_2;
 
     fn one() -> ScaledSum {
-        ScaledSum {
-            sum: 1.0,
-            one: 1.0,
-            shifts: 0,
-        }
+        ScaledSum { sum: 1.0, one: 1.0, shifts: 0 }
     }
 
     /// Adds `r1 + r1 r2 + r1 r2 r3 ...`. The ratios fall, so once they are below 1 the rest is at most a geometric

@@ -11,9 +11,7 @@ use thiserror::Error;
 /// Sums are exact and do not depend on their order while they stay below 2^22 (4.2 million) nats in absolute value.
 /// A sum that reaches this bound stays there for good: a log likelihood ratio of that size is settled, and a
 /// difference of two such sums is zero, which never crosses a threshold.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nats(i64);
 
@@ -96,9 +94,7 @@ pub enum VectorError {
         found: usize,
     },
     /// The same length, but not the same points.
-    #[error(
-        "evidence of a gate with other points or another margin cannot be merged; start a new attempt"
-    )]
+    #[error("evidence of a gate with other points or another margin cannot be merged; start a new attempt")]
     OtherGate,
     /// Not base64.
     #[error("an evidence vector is not base64")]
@@ -153,36 +149,24 @@ impl NatsVec {
         if self.len() == points {
             return Ok(());
         }
-        Err(VectorError::Length {
-            expected: points,
-            found: self.len(),
-        })
+        Err(VectorError::Length { expected: points, found: self.len() })
     }
 
     /// Base64 of the little-endian units.
     #[must_use]
     pub fn to_base64(&self) -> String {
-        let bytes: Vec<u8> = self
-            .0
-            .iter()
-            .flat_map(|sum| sum.units().to_le_bytes())
-            .collect();
+        let bytes: Vec<u8> = self.0.iter().flat_map(|sum| sum.units().to_le_bytes()).collect();
         BASE64.encode(&bytes)
     }
 
     /// The opposite of `to_base64`.
     pub fn from_base64(text: &str) -> Result<NatsVec, VectorError> {
-        let bytes = BASE64
-            .decode(text.as_bytes())
-            .map_err(VectorError::Base64)?;
+        let bytes = BASE64.decode(text.as_bytes()).map_err(VectorError::Base64)?;
         let (words, rest) = bytes.as_chunks::<8>();
         if !rest.is_empty() {
             return Err(VectorError::Truncated(bytes.len()));
         }
-        Ok(words
-            .iter()
-            .map(|word| Nats::from_units(i64::from_le_bytes(*word)))
-            .collect())
+        Ok(words.iter().map(|word| Nats::from_units(i64::from_le_bytes(*word))).collect())
     }
 }
 
@@ -211,10 +195,7 @@ mod tests {
 
     #[test]
     fn a_vector_survives_its_text_form() {
-        let vector: NatsVec = [-3.5, 0.0, 1e-12, 4e6, -4e6]
-            .into_iter()
-            .map(Nats::from_f64)
-            .collect();
+        let vector: NatsVec = [-3.5, 0.0, 1e-12, 4e6, -4e6].into_iter().map(Nats::from_f64).collect();
         let text = serde_json::to_string(&vector).unwrap();
         assert_eq!(serde_json::from_str::<NatsVec>(&text).unwrap(), vector);
     }
@@ -226,23 +207,14 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_vector_is_refused() {
-        assert!(matches!(
-            NatsVec::from_base64("!"),
-            Err(VectorError::Base64(_))
-        ));
+        assert!(matches!(NatsVec::from_base64("!"), Err(VectorError::Base64(_))));
         assert_eq!(NatsVec::from_base64("AAAA"), Err(VectorError::Truncated(3)));
     }
 
     #[test]
     fn vectors_of_different_lengths_do_not_add() {
         let mut three = NatsVec::zeros(3);
-        assert_eq!(
-            three.add(&NatsVec::zeros(2)),
-            Err(VectorError::Length {
-                expected: 2,
-                found: 3
-            })
-        );
+        assert_eq!(three.add(&NatsVec::zeros(2)), Err(VectorError::Length { expected: 2, found: 3 }));
     }
 
     #[test]
@@ -250,10 +222,7 @@ mod tests {
         let full = Nats::from_f64(1e9);
         assert_eq!(full, Nats::CEILING);
         assert_eq!(full.plus(Nats::from_f64(-5.0)), Nats::CEILING);
-        assert_eq!(
-            Nats::from_f64(f64::NEG_INFINITY).plus(Nats::from_f64(5.0)),
-            Nats::FLOOR
-        );
+        assert_eq!(Nats::from_f64(f64::NEG_INFINITY).plus(Nats::from_f64(5.0)), Nats::FLOOR);
         assert_eq!(Nats::from_f64(3e6).plus(Nats::from_f64(3e6)), Nats::CEILING);
         assert!(Nats::CEILING.above(Nats::FLOOR).is_finite());
         assert_eq!(Nats::from_f64(f64::NAN), Nats::ZERO);

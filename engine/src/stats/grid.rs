@@ -4,25 +4,11 @@
 //! evidence.
 
 /// Offsets of the rollback prior in log odds ratios above its base, and their weights.
-pub const ROLLBACK_PRIOR: [(f64, f64); 8] = [
-    (0.15, 0.05),
-    (0.3, 0.15),
-    (0.45, 0.20),
-    (0.65, 0.20),
-    (0.9, 0.15),
-    (1.3, 0.10),
-    (1.9, 0.08),
-    (2.8, 0.07),
-];
+pub const ROLLBACK_PRIOR: [(f64, f64); 8] =
+    [(0.15, 0.05), (0.3, 0.15), (0.45, 0.20), (0.65, 0.20), (0.9, 0.15), (1.3, 0.10), (1.9, 0.08), (2.8, 0.07)];
 
 /// Points of the promotion prior as multiples of the margin's log odds ratio, and their weights.
-pub const PROMOTION_PRIOR: [(f64, f64); 5] = [
-    (0.5, 0.1),
-    (0.25, 0.2),
-    (0.0, 0.4),
-    (-0.5, 0.2),
-    (-1.0, 0.1),
-];
+pub const PROMOTION_PRIOR: [(f64, f64); 5] = [(0.5, 0.1), (0.25, 0.2), (0.0, 0.4), (-0.5, 0.2), (-1.0, 0.1)];
 
 /// Step between display points, in log odds ratios.
 pub const DISPLAY_STEP: f64 = 0.15;
@@ -31,16 +17,8 @@ pub const DISPLAY_STEP: f64 = 0.15;
 pub const DISPLAY_REACH: i16 = 20;
 
 /// The rollback prior in display steps, used on both sides by the confidence sequence.
-const DISPLAY_PRIOR: [(usize, f64); 8] = [
-    (1, 0.05),
-    (2, 0.15),
-    (3, 0.20),
-    (4, 0.20),
-    (6, 0.15),
-    (9, 0.10),
-    (13, 0.08),
-    (19, 0.07),
-];
+const DISPLAY_PRIOR: [(usize, f64); 8] =
+    [(1, 0.05), (2, 0.15), (3, 0.20), (4, 0.20), (6, 0.15), (9, 0.10), (13, 0.08), (19, 0.07)];
 
 /// A one-sided test: the boundary of its null, and the alternatives that it bets on, as positions in the grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,27 +46,16 @@ impl Grid {
         let mut points = Vec::new();
         let rollback = Mixture {
             base: position(&mut points, tolerance),
-            support: mixture(
-                &mut points,
-                &ROLLBACK_PRIOR.map(|(offset, weight)| (tolerance + offset, weight)),
-            ),
+            support: mixture(&mut points, &ROLLBACK_PRIOR.map(|(offset, weight)| (tolerance + offset, weight))),
         };
         let promotion = margin.filter(|margin| *margin > 0.0).map(|margin| Mixture {
             base: position(&mut points, margin),
-            support: mixture(
-                &mut points,
-                &PROMOTION_PRIOR.map(|(share, weight)| (share * margin, weight)),
-            ),
+            support: mixture(&mut points, &PROMOTION_PRIOR.map(|(share, weight)| (share * margin, weight))),
         });
         let display = (-DISPLAY_REACH..=DISPLAY_REACH)
             .map(|step| position(&mut points, f64::from(step) * DISPLAY_STEP))
             .collect();
-        Grid {
-            points,
-            rollback,
-            promotion,
-            display,
-        }
+        Grid { points, rollback, promotion, display }
     }
 
     /// The log odds ratios.
@@ -123,29 +90,20 @@ impl Grid {
         let inside: Vec<(usize, f64)> = DISPLAY_PRIOR
             .iter()
             .filter_map(|(steps, weight)| {
-                let at = if above {
-                    at.checked_add(*steps)
-                } else {
-                    at.checked_sub(*steps)
-                }?;
+                let at = if above { at.checked_add(*steps) } else { at.checked_sub(*steps) }?;
                 self.display.get(at).map(|position| (*position, *weight))
             })
             .collect();
         let total: f64 = inside.iter().map(|(_, weight)| weight).sum();
-        let support: Vec<_> = inside
-            .into_iter()
-            .map(|(position, weight)| (position, libm::log(weight / total)))
-            .collect();
+        let support: Vec<_> =
+            inside.into_iter().map(|(position, weight)| (position, libm::log(weight / total))).collect();
         (!support.is_empty()).then_some(Mixture { base, support })
     }
 }
 
 /// The position of a point, added if it is not there. Points that print alike are one.
 fn position(points: &mut Vec<f64>, point: f64) -> usize {
-    if let Some(at) = points
-        .iter()
-        .position(|known| (known - point).abs() < 1e-12)
-    {
+    if let Some(at) = points.iter().position(|known| (known - point).abs() < 1e-12) {
         return at;
     }
     points.push(point);
@@ -153,8 +111,5 @@ fn position(points: &mut Vec<f64>, point: f64) -> usize {
 }
 
 fn mixture(points: &mut Vec<f64>, prior: &[(f64, f64)]) -> Vec<(usize, f64)> {
-    prior
-        .iter()
-        .map(|(point, weight)| (position(points, *point), libm::log(*weight)))
-        .collect()
+    prior.iter().map(|(point, weight)| (position(points, *point), libm::log(*weight))).collect()
 }

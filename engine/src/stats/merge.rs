@@ -35,11 +35,8 @@ pub fn retry_threshold(alpha: f64, attempt: u32) -> f64 {
 /// The log of the weighted average of e-values: an e-process under any dependence of the gates.
 #[must_use]
 pub fn average(gates: &[Shared]) -> f64 {
-    let terms: Vec<f64> = gates
-        .iter()
-        .filter(|gate| gate.share > 0.0)
-        .map(|gate| libm::log(gate.share) + gate.log_e)
-        .collect();
+    let terms: Vec<f64> =
+        gates.iter().filter(|gate| gate.share > 0.0).map(|gate| libm::log(gate.share) + gate.log_e).collect();
     log_sum_exp(&terms)
 }
 
@@ -57,37 +54,19 @@ pub fn holds(average: f64) -> bool {
 #[must_use]
 pub fn guilty(gates: &[Shared], alpha: f64) -> Vec<usize> {
     let surplus = |gate: &Shared| {
-        if gate.share > 0.0 {
-            gate.share * (libm::exp(gate.log_e) - 1.0 / alpha)
-        } else {
-            f64::NEG_INFINITY
-        }
+        if gate.share > 0.0 { gate.share * (libm::exp(gate.log_e) - 1.0 / alpha) } else { f64::NEG_INFINITY }
     };
-    let debt: f64 = gates
-        .iter()
-        .filter(|gate| gate.share > 0.0)
-        .map(|gate| surplus(gate).min(0.0))
-        .sum();
+    let debt: f64 = gates.iter().filter(|gate| gate.share > 0.0).map(|gate| surplus(gate).min(0.0)).sum();
     let named = |gate: &Shared| surplus(gate) >= 0.0 && surplus(gate) + debt >= 0.0;
-    gates
-        .iter()
-        .enumerate()
-        .filter(|(_, gate)| named(gate))
-        .map(|(at, _)| at)
-        .collect()
+    gates.iter().enumerate().filter(|(_, gate)| named(gate)).map(|(at, _)| at).collect()
 }
 
 /// The gate that adds most to the average, to be named where closed testing names none.
 #[must_use]
 pub fn heaviest(gates: &[Shared]) -> Option<usize> {
     let weight = |gate: &Shared| libm::log(gate.share) + gate.log_e;
-    let counted = gates
-        .iter()
-        .enumerate()
-        .filter(|(_, gate)| gate.share > 0.0);
-    counted
-        .max_by(|(_, a), (_, b)| weight(a).total_cmp(&weight(b)))
-        .map(|(at, _)| at)
+    let counted = gates.iter().enumerate().filter(|(_, gate)| gate.share > 0.0);
+    counted.max_by(|(_, a), (_, b)| weight(a).total_cmp(&weight(b))).map(|(at, _)| at)
 }
 
 /// Whether every gate reached the threshold: promotion needs all of them, each at the full level, without correction
@@ -128,13 +107,7 @@ mod tests {
     use super::*;
 
     fn equal(log_es: &[f64]) -> Vec<Shared> {
-        log_es
-            .iter()
-            .map(|log_e| Shared {
-                share: 1.0 / log_es.len() as f64,
-                log_e: *log_e,
-            })
-            .collect()
+        log_es.iter().map(|log_e| Shared { share: 1.0 / log_es.len() as f64, log_e: *log_e }).collect()
     }
 
     #[test]
@@ -150,31 +123,17 @@ mod tests {
         let alpha = 0.05;
         let shares = [0.4, 0.3, 0.2, 0.1];
         for seed in 0..1_000_u32 {
-            let es: Vec<f64> = (0..4)
-                .map(|i| {
-                    0.1237 + f64::from((seed * 2_654_435 + i * 40_503 + seed * i * 7_919) % 120)
-                })
-                .collect();
-            let gates: Vec<Shared> = es
-                .iter()
-                .zip(shares)
-                .map(|(e, share)| Shared {
-                    share,
-                    log_e: libm::log(*e),
-                })
-                .collect();
+            let es: Vec<f64> =
+                (0..4).map(|i| 0.1237 + f64::from((seed * 2_654_435 + i * 40_503 + seed * i * 7_919) % 120)).collect();
+            let gates: Vec<Shared> =
+                es.iter().zip(shares).map(|(e, share)| Shared { share, log_e: libm::log(*e) }).collect();
             let mean_reaches = |set: u32| {
                 let inside = || (0..4).filter(move |i| set & (1 << i) != 0);
                 let total: f64 = inside().map(|i| shares[i] * es[i]).sum();
                 total >= inside().map(|i| shares[i]).sum::<f64>() / alpha
             };
-            let expected: Vec<usize> = (0..4)
-                .filter(|k| {
-                    (1..16_u32)
-                        .filter(|set| set & (1 << k) != 0)
-                        .all(mean_reaches)
-                })
-                .collect();
+            let expected: Vec<usize> =
+                (0..4).filter(|k| (1..16_u32).filter(|set| set & (1 << k) != 0).all(mean_reaches)).collect();
             assert_eq!(guilty(&gates, alpha), expected, "seed {seed}: {es:?}");
         }
     }

@@ -24,11 +24,7 @@ pub const P90_OVER_MEAN: f64 = 2.0;
 #[must_use]
 pub fn divergence(a: f64, b: f64) -> f64 {
     let part = |p: f64, q: f64| {
-        if p <= 0.0 {
-            0.0
-        } else {
-            p * (libm::log(p) - libm::log(q.max(1e-15)))
-        }
+        if p <= 0.0 { 0.0 } else { p * (libm::log(p) - libm::log(q.max(1e-15))) }
     };
     (part(a, b) + part(1.0 - a, 1.0 - b)).max(0.0)
 }
@@ -48,17 +44,14 @@ pub fn information(canary: f64, stable: f64, weight: f64, log_odds: f64) -> f64 
         }
     }
     let at = 0.5 * (low + high);
-    weight * divergence(canary, logistic(at + log_odds))
-        + (1.0 - weight) * divergence(stable, logistic(at))
+    weight * divergence(canary, logistic(at + log_odds)) + (1.0 - weight) * divergence(stable, logistic(at))
 }
 
 /// What one test learns from a canary session and the stable ones beside it, in nats, if both arms are bad at `rate`.
 #[must_use]
 pub fn promotion_growth(form: PromotionForm, margin: f64, rate: f64, weight: f64) -> f64 {
     match form {
-        PromotionForm::OddsRatio { log_odds } if weight > 0.0 => {
-            information(rate, rate, weight, log_odds) / weight
-        }
+        PromotionForm::OddsRatio { log_odds } if weight > 0.0 => information(rate, rate, weight, log_odds) / weight,
         PromotionForm::OddsRatio { .. } => 0.0,
         PromotionForm::AbsoluteMargin => bet_growth(margin, rate),
     }
@@ -94,26 +87,16 @@ pub fn canary_sessions_to_promotion(
 /// Rounds a positive count up; absent where it is not a number that anyone could wait for.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0..=1e12 by the check
 fn whole(count: f64) -> Option<u64> {
-    (0.0..=1e12)
-        .contains(&count)
-        .then(|| libm::ceil(count) as u64)
+    (0.0..=1e12).contains(&count).then(|| libm::ceil(count) as u64)
 }
 
 /// The smallest bad rate of the canary that so many of its sessions find with chance 90 %, when stable is bad at
 /// `stable`, against a rollback null of odds ratio `e^tolerance` at level `alpha`. Absent where not even failing
 /// always is found.
 #[must_use]
-pub fn detectable_rate(
-    stable: f64,
-    weight: f64,
-    tolerance: f64,
-    alpha: f64,
-    canary_sessions: u64,
-) -> Option<f64> {
+pub fn detectable_rate(stable: f64, weight: f64, tolerance: f64, alpha: f64, canary_sessions: u64) -> Option<f64> {
     let needed = threshold(alpha) * MEAN_OVER_BOUND * P90_OVER_MEAN;
-    let finds = |rate: f64| {
-        canary_sessions as f64 * information(rate, stable, weight, tolerance) / weight >= needed
-    };
+    let finds = |rate: f64| canary_sessions as f64 * information(rate, stable, weight, tolerance) / weight >= needed;
     let null = logistic(logit(stable) + tolerance).max(stable);
     let (mut low, mut high) = (null, 1.0);
     if weight <= 0.0 || weight >= 1.0 || !finds(high) {
@@ -167,19 +150,13 @@ pub struct PromotionTime {
 /// Seconds for so many canary sessions at a share of `rate` sessions per second.
 #[must_use]
 pub fn seconds_for(sessions: f64, weight: f64, rate: f64) -> f64 {
-    if sessions <= 0.0 {
-        0.0
-    } else {
-        sessions / (weight * rate)
-    }
+    if sessions <= 0.0 { 0.0 } else { sessions / (weight * rate) }
 }
 
 /// The smallest weight in whole percent, 1..=100, that gives a step its sessions within a time.
 #[must_use]
 pub fn smallest_weight(sessions: u64, rate: f64, seconds: f64) -> u64 {
-    whole(100.0 * sessions as f64 / (rate * seconds))
-        .unwrap_or(100)
-        .clamp(1, 100)
+    whole(100.0 * sessions as f64 / (rate * seconds)).unwrap_or(100).clamp(1, 100)
 }
 
 /// When a release as good as stable is promoted: all steps one after the other, then at the last weight until the
@@ -187,18 +164,11 @@ pub fn smallest_weight(sessions: u64, rate: f64, seconds: f64) -> u64 {
 #[must_use]
 pub fn promotion_time(steps: &[StepPlan], rate: f64, gates: &[GatePlan]) -> Option<PromotionTime> {
     let at = |factor: f64| {
-        let times = gates
-            .iter()
-            .map(|gate| gate_time(steps, rate, gate, factor));
+        let times = gates.iter().map(|gate| gate_time(steps, rate, gate, factor));
         let own = steps_time(steps, rate);
-        times
-            .chain([own])
-            .try_fold(0.0_f64, |slowest, time| time.map(|time| slowest.max(time)))
+        times.chain([own]).try_fold(0.0_f64, |slowest, time| time.map(|time| slowest.max(time)))
     };
-    Some(PromotionTime {
-        p50: at(MEDIAN_OVER_MEAN)?,
-        p90: at(P90_OVER_MEAN)?,
-    })
+    Some(PromotionTime { p50: at(MEDIAN_OVER_MEAN)?, p90: at(P90_OVER_MEAN)? })
 }
 
 fn step_time(step: &StepPlan, rate: f64) -> f64 {
@@ -212,17 +182,10 @@ fn steps_time(steps: &[StepPlan], rate: f64) -> Option<f64> {
 
 fn gate_time(steps: &[StepPlan], rate: f64, gate: &GatePlan, factor: f64) -> Option<f64> {
     let growth = |weight: f64| promotion_growth(gate.form, gate.margin, gate.rate, weight);
-    let gained: f64 = steps
-        .iter()
-        .map(|step| growth(step.weight) * step_time(step, rate) * step.weight * rate)
-        .sum();
+    let gained: f64 = steps.iter().map(|step| growth(step.weight) * step_time(step, rate) * step.weight * rate).sum();
     let last = steps.last()?;
     let lacking = (gate.needed * MEAN_OVER_BOUND * factor - gained).max(0.0);
-    let more = if lacking > 0.0 {
-        seconds_for(lacking / growth(last.weight), last.weight, rate)
-    } else {
-        0.0
-    };
+    let more = if lacking > 0.0 { seconds_for(lacking / growth(last.weight), last.weight, rate) } else { 0.0 };
     let total = steps_time(steps, rate)? + more;
     total.is_finite().then_some(total)
 }

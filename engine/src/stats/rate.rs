@@ -46,11 +46,7 @@ impl Rate {
     /// The plain share of bad sessions; 0 without any.
     #[must_use]
     pub fn observed(self) -> f64 {
-        if self.sessions == 0 {
-            0.0
-        } else {
-            self.bad as f64 / self.sessions as f64
-        }
+        if self.sessions == 0 { 0.0 } else { self.bad as f64 / self.sessions as f64 }
     }
 
     /// `logit(p0 + margin) - logit(p0)` with the smoothed rate: how many log odds an increase by `margin` is.
@@ -85,9 +81,7 @@ pub fn logistic(log_odds: f64) -> f64 {
 pub fn promotion_form(baseline: Option<Rate>, margin: f64) -> PromotionForm {
     match baseline {
         Some(rate) if rate.bad >= ENOUGH_BAD && rate.observed() >= margin / 2.0 => {
-            PromotionForm::OddsRatio {
-                log_odds: rate.log_odds_of(margin),
-            }
+            PromotionForm::OddsRatio { log_odds: rate.log_odds_of(margin) }
         }
         Some(_) | None => PromotionForm::AbsoluteMargin,
     }
@@ -106,35 +100,16 @@ mod tests {
 
     #[test]
     fn two_points_at_five_percent_are_an_odds_ratio_of_1_43() {
-        let rate = Rate {
-            bad: 500,
-            sessions: 10_000,
-        };
+        let rate = Rate { bad: 500, sessions: 10_000 };
         assert!((libm::exp(rate.log_odds_of(0.02)) - 1.430).abs() < 0.002);
         assert!(rate.log_odds_of(0.0).abs() < 1e-15);
     }
 
     #[test]
     fn rates_at_the_ends_stay_finite() {
-        for rate in [
-            Rate {
-                bad: 0,
-                sessions: 0,
-            },
-            Rate {
-                bad: 0,
-                sessions: 1 << 40,
-            },
-            Rate {
-                bad: 9,
-                sessions: 9,
-            },
-        ] {
+        for rate in [Rate { bad: 0, sessions: 0 }, Rate { bad: 0, sessions: 1 << 40 }, Rate { bad: 9, sessions: 9 }] {
             for margin in [0.0, 0.01, 0.5, 1.0] {
-                assert!(
-                    rate.log_odds_of(margin).is_finite() && rate.log_odds_of(margin) >= 0.0,
-                    "{rate:?} {margin}"
-                );
+                assert!(rate.log_odds_of(margin).is_finite() && rate.log_odds_of(margin) >= 0.0, "{rate:?} {margin}");
             }
         }
     }
@@ -142,10 +117,7 @@ mod tests {
     #[test]
     fn the_form_follows_the_frozen_baseline() {
         let odds = |bad, sessions| {
-            matches!(
-                promotion_form(Some(Rate { bad, sessions }), 0.02),
-                PromotionForm::OddsRatio { .. }
-            )
+            matches!(promotion_form(Some(Rate { bad, sessions }), 0.02), PromotionForm::OddsRatio { .. })
         };
         assert!(odds(50, 1_000));
         assert!(!odds(9, 100), "too few bad sessions");
@@ -155,30 +127,9 @@ mod tests {
 
     #[test]
     fn a_margin_goes_stale_when_stable_moves_by_more_than_a_factor_two() {
-        let frozen = Rate {
-            bad: 50,
-            sessions: 1_000,
-        };
-        assert!(!margin_is_stale(
-            frozen,
-            Rate {
-                bad: 90,
-                sessions: 1_000
-            }
-        ));
-        assert!(margin_is_stale(
-            frozen,
-            Rate {
-                bad: 110,
-                sessions: 1_000
-            }
-        ));
-        assert!(margin_is_stale(
-            frozen,
-            Rate {
-                bad: 20,
-                sessions: 1_000
-            }
-        ));
+        let frozen = Rate { bad: 50, sessions: 1_000 };
+        assert!(!margin_is_stale(frozen, Rate { bad: 90, sessions: 1_000 }));
+        assert!(margin_is_stale(frozen, Rate { bad: 110, sessions: 1_000 }));
+        assert!(margin_is_stale(frozen, Rate { bad: 20, sessions: 1_000 }));
     }
 }

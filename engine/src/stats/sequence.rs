@@ -57,10 +57,7 @@ impl OddsProcess {
     #[must_use]
     pub fn contribution(grid: &Grid, stratum: &Stratum) -> NatsVec {
         let margins = stratum.margins();
-        grid.points()
-            .iter()
-            .map(|point| Nats::from_f64(margins.log_ratio(stratum.canary_bad(), *point)))
-            .collect()
+        grid.points().iter().map(|point| Nats::from_f64(margins.log_ratio(stratum.canary_bad(), *point))).collect()
     }
 
     /// Adds a stratum.
@@ -96,11 +93,8 @@ impl OddsProcess {
 
     fn log_e(&self, test: &Mixture) -> f64 {
         let base = self.sums.at(test.base);
-        let terms: Vec<f64> = test
-            .support
-            .iter()
-            .map(|(point, ln_weight)| self.sums.at(*point).above(base) + ln_weight)
-            .collect();
+        let terms: Vec<f64> =
+            test.support.iter().map(|(point, ln_weight)| self.sums.at(*point).above(base) + ln_weight).collect();
         log_sum_exp(&terms)
     }
 
@@ -113,11 +107,8 @@ impl OddsProcess {
     pub fn odds_ratio_sequence(&self, alpha: f64) -> OddsRange {
         let needed = threshold(alpha / 2.0);
         let count = self.grid.display().len();
-        let rejects = |at: usize, above: bool| {
-            self.grid
-                .display_test(at, above)
-                .is_some_and(|test| self.log_e(&test) >= needed)
-        };
+        let rejects =
+            |at: usize, above: bool| self.grid.display_test(at, above).is_some_and(|test| self.log_e(&test) >= needed);
         let low = (0..count).take_while(|at| rejects(*at, true)).last();
         let high = (0..count).rev().take_while(|at| rejects(*at, false)).last();
         OddsRange {
@@ -131,19 +122,11 @@ impl OddsProcess {
     }
 
     fn display_point(&self, at: usize) -> f64 {
-        self.grid
-            .display()
-            .get(at)
-            .and_then(|position| self.grid.points().get(*position))
-            .copied()
-            .unwrap_or_default()
+        self.grid.display().get(at).and_then(|position| self.grid.points().get(*position)).copied().unwrap_or_default()
     }
 
     fn display_sum(&self, at: usize) -> Nats {
-        self.grid
-            .display()
-            .get(at)
-            .map_or(Nats::ZERO, |position| self.sums.at(*position))
+        self.grid.display().get(at).map_or(Nats::ZERO, |position| self.sums.at(*position))
     }
 
     /// The conditional maximum-likelihood odds ratio, by a parabola through the best display point and its
@@ -160,14 +143,8 @@ impl OddsProcess {
         }
         let left = self.display_sum(best).above(self.display_sum(best - 1));
         let right = self.display_sum(best).above(self.display_sum(best + 1));
-        let shift = if left + right > 0.0 {
-            0.5 * (left - right) / (left + right)
-        } else {
-            0.0
-        };
-        Some(libm::exp(
-            self.display_point(best) + shift * super::grid::DISPLAY_STEP,
-        ))
+        let shift = if left + right > 0.0 { 0.5 * (left - right) / (left + right) } else { 0.0 };
+        Some(libm::exp(self.display_point(best) + shift * super::grid::DISPLAY_STEP))
     }
 }
 

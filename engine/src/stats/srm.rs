@@ -25,19 +25,12 @@ pub struct Starts {
 /// Weights of 0 and 100 % are not random and are left out.
 #[must_use]
 pub fn log_e(periods: &[Starts]) -> f64 {
-    periods
-        .iter()
-        .filter(|period| period.weight > 0.0 && period.weight < 1.0)
-        .map(log_bayes_factor)
-        .sum()
+    periods.iter().filter(|period| period.weight > 0.0 && period.weight < 1.0).map(log_bayes_factor).sum()
 }
 
 fn log_bayes_factor(period: &Starts) -> f64 {
     let (canary, stable) = (period.canary as f64, period.stable as f64);
-    let (prior_canary, prior_stable) = (
-        CONCENTRATION * period.weight,
-        CONCENTRATION * (1.0 - period.weight),
-    );
+    let (prior_canary, prior_stable) = (CONCENTRATION * period.weight, CONCENTRATION * (1.0 - period.weight));
     ln_beta(prior_canary + canary, prior_stable + stable)
         - ln_beta(prior_canary, prior_stable)
         - canary * libm::log(period.weight)
@@ -61,14 +54,7 @@ mod tests {
                     let chance = ln_choose(40, canary)
                         + canary as f64 * libm::log(weight)
                         + (40 - canary) as f64 * libm::log1p(-weight);
-                    libm::exp(
-                        chance
-                            + log_e(&[Starts {
-                                weight,
-                                canary,
-                                stable: 40 - canary,
-                            }]),
-                    )
+                    libm::exp(chance + log_e(&[Starts { weight, canary, stable: 40 - canary }]))
                 })
                 .sum();
             assert!((mean - 1.0).abs() < 1e-11, "weight {weight}: {mean}");
@@ -77,41 +63,16 @@ mod tests {
 
     #[test]
     fn a_gateway_that_loses_a_third_of_the_canary_is_found() {
-        let lossy = [Starts {
-            weight: 0.05,
-            canary: 330,
-            stable: 9_500,
-        }];
+        let lossy = [Starts { weight: 0.05, canary: 330, stable: 9_500 }];
         assert!(log_e(&lossy) > threshold(ALPHA));
-        let honest = [
-            Starts {
-                weight: 0.05,
-                canary: 500,
-                stable: 9_500,
-            },
-            Starts {
-                weight: 0.25,
-                canary: 100,
-                stable: 310,
-            },
-        ];
+        let honest =
+            [Starts { weight: 0.05, canary: 500, stable: 9_500 }, Starts { weight: 0.25, canary: 100, stable: 310 }];
         assert!(log_e(&honest) < 0.0);
     }
 
     #[test]
     fn weights_without_chance_say_nothing() {
-        let sure = [
-            Starts {
-                weight: 0.0,
-                canary: 5,
-                stable: 9,
-            },
-            Starts {
-                weight: 1.0,
-                canary: 5,
-                stable: 9,
-            },
-        ];
+        let sure = [Starts { weight: 0.0, canary: 5, stable: 9 }, Starts { weight: 1.0, canary: 5, stable: 9 }];
         assert!(log_e(&sure).abs() < 1e-300 && log_e(&[]).abs() < 1e-300);
     }
 }

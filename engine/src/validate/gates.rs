@@ -48,19 +48,11 @@ const NO_TOLERANCE: [&str; 2] = ["schema_violation", "empty_output"];
 const GRACE_MILLIS: i64 = 60_000;
 
 const fn acting(role: Role, margin: f64, tolerance: f64) -> Known {
-    Known {
-        role,
-        margin: Some(margin),
-        tolerance: Some(tolerance),
-    }
+    Known { role, margin: Some(margin), tolerance: Some(tolerance) }
 }
 
 /// The gates of a policy, shares included. Absent or empty: the default gates.
-pub fn gates(
-    written: Option<&[Gate]>,
-    deadline_seconds: i64,
-    problems: &mut Vec<Problem>,
-) -> Vec<GatePolicy> {
+pub fn gates(written: Option<&[Gate]>, deadline_seconds: i64, problems: &mut Vec<Problem>) -> Vec<GatePolicy> {
     let mut weights = Vec::new();
     let mut gates = Vec::new();
     match written {
@@ -73,11 +65,7 @@ pub fn gates(
         Some(written) => {
             for (index, gate) in written.iter().enumerate() {
                 let field = format!("spec.gates[{index}]");
-                problems.extend(twice(
-                    &field,
-                    gate,
-                    written.get(..index).unwrap_or_default(),
-                ));
+                problems.extend(twice(&field, gate, written.get(..index).unwrap_or_default()));
                 if let Some(policy) = declared(&field, gate, problems) {
                     gates.push(policy);
                     weights.push(gate.weight.unwrap_or(1.0));
@@ -109,35 +97,15 @@ fn by_default(outcome: &str, default: &Known) -> GatePolicy {
 fn twice(field: &str, gate: &Gate, before: &[Gate]) -> Option<Problem> {
     let same = before.iter().any(|other| other.name == gate.name);
     same.then(|| {
-        Problem::new(
-            format!("{field}.name"),
-            format!("another gate is already called {:?}; rename one", gate.name),
-        )
+        Problem::new(format!("{field}.name"), format!("another gate is already called {:?}; rename one", gate.name))
     })
 }
 
 fn declared(field: &str, gate: &Gate, problems: &mut Vec<Problem>) -> Option<GatePolicy> {
     let before = problems.len();
-    let Gate {
-        name,
-        role,
-        outcome,
-        kind,
-        good,
-        margin,
-        tolerance,
-        maturity,
-        slices,
-        weight,
-        source_ref,
-        template_ref,
-    } = gate;
-    problems.extend(unsupported(
-        field,
-        template_ref.as_deref(),
-        source_ref.as_deref(),
-        slices,
-    ));
+    let Gate { name, role, outcome, kind, good, margin, tolerance, maturity, slices, weight, source_ref, template_ref } =
+        gate;
+    problems.extend(unsupported(field, template_ref.as_deref(), source_ref.as_deref(), slices));
     let Some(outcome) = outcome else {
         if template_ref.is_none() {
             problems.push(Problem::new(
@@ -147,19 +115,13 @@ fn declared(field: &str, gate: &Gate, problems: &mut Vec<Problem>) -> Option<Gat
         }
         return None;
     };
-    let default = BUILT_IN
-        .iter()
-        .find(|(known, _)| known == outcome)
-        .map(|(_, default)| default);
+    let default = BUILT_IN.iter().find(|(known, _)| known == outcome).map(|(_, default)| default);
     let role = role.unwrap_or_else(|| default_role(outcome, default, *kind, *margin));
     let margin = margin.or_else(|| default.and_then(|default| default.margin));
     problems.extend(bad_direction(field, outcome, *good));
     problems.extend(bad_kind(field, outcome, role, *kind));
     problems.extend(bad_numbers(field, role, margin, *tolerance, *weight));
-    let maturity_millis = match maturity
-        .as_ref()
-        .map(|it| duration_millis(&format!("{field}.maturity"), it))
-    {
+    let maturity_millis = match maturity.as_ref().map(|it| duration_millis(&format!("{field}.maturity"), it)) {
         Some(Ok(millis)) => millis,
         Some(Err(problem)) => {
             problems.push(problem);
@@ -181,12 +143,7 @@ fn declared(field: &str, gate: &Gate, problems: &mut Vec<Problem>) -> Option<Gat
     })
 }
 
-fn unsupported(
-    field: &str,
-    template_ref: Option<&str>,
-    source_ref: Option<&str>,
-    slices: &[String],
-) -> Vec<Problem> {
+fn unsupported(field: &str, template_ref: Option<&str>, source_ref: Option<&str>, slices: &[String]) -> Vec<Problem> {
     let mut found = Vec::new();
     if template_ref.is_some() {
         found.push(Problem::new(
@@ -201,21 +158,13 @@ fn unsupported(
         ));
     }
     if slices.len() > 1 {
-        found.push(Problem::new(
-            format!("{field}.slices"),
-            "this version looks at one slice label per gate; keep one",
-        ));
+        found.push(Problem::new(format!("{field}.slices"), "this version looks at one slice label per gate; keep one"));
     }
     found
 }
 
 /// An evaluation with a margin was meant to act; one without can only be watched.
-fn default_role(
-    outcome: &str,
-    default: Option<&Known>,
-    kind: Option<OutcomeKind>,
-    margin: Option<f64>,
-) -> Role {
+fn default_role(outcome: &str, default: Option<&Known>, kind: Option<OutcomeKind>, margin: Option<f64>) -> Role {
     let binary = matches!(kind, None | Some(OutcomeKind::Binary));
     match default {
         Some(default) => default.role,
@@ -226,10 +175,7 @@ fn default_role(
 
 /// The API's promise: half the margin, or 0 where any increase is bad. A default margin comes with its own tolerance.
 fn default_tolerance(outcome: &str, written_margin: Option<f64>, default: Option<&Known>) -> f64 {
-    match (
-        written_margin,
-        default.and_then(|default| default.tolerance),
-    ) {
+    match (written_margin, default.and_then(|default| default.tolerance)) {
         _ if NO_TOLERANCE.contains(&outcome) => 0.0,
         (Some(margin), _) => margin / 2.0,
         (None, Some(tolerance)) => tolerance,
@@ -240,9 +186,7 @@ fn default_tolerance(outcome: &str, written_margin: Option<f64>, default: Option
 fn bad_direction(field: &str, outcome: &str, good: Option<Good>) -> Option<Problem> {
     let higher = outcome == "task_success" || !is_built_in(outcome);
     let message = match (good?, higher) {
-        (Good::Lower, true) if is_built_in(outcome) => {
-            "more task_success is always better; remove good".to_owned()
-        }
+        (Good::Lower, true) if is_built_in(outcome) => "more task_success is always better; remove good".to_owned(),
         (Good::Lower, true) => format!(
             "an evaluation passes or fails, and passing is good; let {outcome} report pass for a good session, and remove good"
         ),
@@ -265,19 +209,15 @@ fn bad_kind(field: &str, outcome: &str, role: Role, kind: Option<OutcomeKind>) -
     if OBSERVED_ONLY.contains(&outcome) {
         return Some(Problem::new(
             format!("{field}.role"),
-            format!(
-                "this version reports {outcome} and does not judge by it; write role: Observed"
-            ),
+            format!("this version reports {outcome} and does not judge by it; write role: Observed"),
         ));
     }
     match kind {
         None | Some(OutcomeKind::Binary) => None,
-        Some(OutcomeKind::Score | OutcomeKind::Positive | OutcomeKind::Category) => {
-            Some(Problem::new(
-                format!("{field}.kind"),
-                "this version judges Binary outcomes only; write kind: Binary for an evaluation that passes or fails, or role: Observed",
-            ))
-        }
+        Some(OutcomeKind::Score | OutcomeKind::Positive | OutcomeKind::Category) => Some(Problem::new(
+            format!("{field}.kind"),
+            "this version judges Binary outcomes only; write kind: Binary for an evaluation that passes or fails, or role: Observed",
+        )),
     }
 }
 
@@ -302,10 +242,7 @@ fn bad_numbers(
         ));
     }
     if tolerance.is_some_and(|tolerance| !(0.0..=0.9).contains(&tolerance)) {
-        found.push(Problem::new(
-            format!("{field}.tolerance"),
-            "a tolerance is a fraction of sessions from 0 to 0.9",
-        ));
+        found.push(Problem::new(format!("{field}.tolerance"), "a tolerance is a fraction of sessions from 0 to 0.9"));
     }
     if let (Some(margin), Some(tolerance)) = (margin, tolerance)
         && tolerance > margin
@@ -326,16 +263,11 @@ fn bad_numbers(
 
 /// `missing` is final a minute after the slowest outcome that it may be missing from.
 fn mature_missing(written: &[Gate], gates: &mut [GatePolicy]) {
-    let slowest = gates
-        .iter()
-        .filter(|gate| gate.outcome != "missing" && acts(gate.role))
-        .map(|gate| gate.maturity_millis)
-        .max();
+    let slowest =
+        gates.iter().filter(|gate| gate.outcome != "missing" && acts(gate.role)).map(|gate| gate.maturity_millis).max();
     let Some(slowest) = slowest else { return };
     for gate in gates.iter_mut().filter(|gate| gate.outcome == "missing") {
-        let said = written
-            .iter()
-            .any(|it| it.name == gate.name && it.maturity.is_some());
+        let said = written.iter().any(|it| it.name == gate.name && it.maturity.is_some());
         if !said {
             gate.maturity_millis = slowest.saturating_add(GRACE_MILLIS);
         }
@@ -343,9 +275,7 @@ fn mature_missing(written: &[Gate], gates: &mut [GatePolicy]) {
 }
 
 fn never_mature(gates: &[GatePolicy], deadline_seconds: i64) -> Vec<Problem> {
-    let late = gates
-        .iter()
-        .filter(|gate| gate.maturity_millis >= deadline_seconds.saturating_mul(1000));
+    let late = gates.iter().filter(|gate| gate.maturity_millis >= deadline_seconds.saturating_mul(1000));
     late.map(|gate| {
         Problem::new(
             "spec.rollout.deadline",
@@ -368,17 +298,8 @@ fn acts(role: Role) -> bool {
 
 /// Divides the false-rollback budget among the gates that can take a release back, by weight.
 fn share(gates: &mut [GatePolicy], weights: &[f64]) {
-    let total: f64 = gates
-        .iter()
-        .zip(weights)
-        .filter(|(gate, _)| acts(gate.role))
-        .map(|(_, weight)| weight)
-        .sum();
+    let total: f64 = gates.iter().zip(weights).filter(|(gate, _)| acts(gate.role)).map(|(_, weight)| weight).sum();
     for (gate, weight) in gates.iter_mut().zip(weights) {
-        gate.share = if acts(gate.role) && total > 0.0 {
-            weight / total
-        } else {
-            0.0
-        };
+        gate.share = if acts(gate.role) && total > 0.0 { weight / total } else { 0.0 };
     }
 }

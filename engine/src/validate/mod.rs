@@ -32,11 +32,7 @@ impl Problem {
     /// A problem without the code of a pre-flight check.
     #[must_use]
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: "",
-            field: field.into(),
-            message: message.into(),
-        }
+        Self { code: "", field: field.into(), message: message.into() }
     }
 }
 
@@ -72,7 +68,10 @@ pub fn duration_millis(field: &str, duration: &Duration) -> Result<i64, Problem>
     parse_millis(&duration.0).ok_or_else(|| {
         Problem::new(
             field,
-            format!("{:?} is not a duration; write numbers with the units ms, s, m or h, such as 90s, 10m or 72h", duration.0),
+            format!(
+                "{:?} is not a duration; write numbers with the units ms, s, m or h, such as 90s, 10m or 72h",
+                duration.0
+            ),
         )
     })
 }
@@ -85,13 +84,8 @@ fn parse_millis(text: &str) -> Option<i64> {
         let (number, tail) = rest.split_at_checked(digits)?;
         let letters = tail.bytes().take_while(u8::is_ascii_lowercase).count();
         let (unit, tail) = tail.split_at_checked(letters)?;
-        let part = number
-            .parse::<i64>()
-            .ok()?
-            .checked_mul(unit_millis(unit)?)?;
-        total = total
-            .checked_add(part)
-            .filter(|total| *total <= MAX_MILLIS)?;
+        let part = number.parse::<i64>().ok()?.checked_mul(unit_millis(unit)?)?;
+        total = total.checked_add(part).filter(|total| *total <= MAX_MILLIS)?;
         rest = tail;
     }
     Some(total)

@@ -23,20 +23,11 @@ pub fn policy(spec: &AgentReleaseSpec) -> Result<(Policy, Settings), Vec<Problem
     let settings = settings(spec, &rollout, &mut problems);
     problems.extend(two_probes(spec));
     problems.extend(unreadable_timeouts(spec.traffic.gateway.timeouts.as_ref()));
-    if problems.is_empty() {
-        Ok((policy, settings))
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok((policy, settings)) } else { Err(problems) }
 }
 
 fn frozen(spec: &AgentReleaseSpec, rollout: &Rollout, problems: &mut Vec<Problem>) -> Policy {
-    let deadline_seconds = positive(
-        "spec.rollout.deadline",
-        rollout.deadline.as_ref(),
-        7 * 24 * HOUR,
-        problems,
-    );
+    let deadline_seconds = positive("spec.rollout.deadline", rollout.deadline.as_ref(), 7 * 24 * HOUR, problems);
     let steps = steps(&rollout.steps, problems);
     let least = least_seconds(&steps);
     if least >= deadline_seconds {
@@ -53,10 +44,7 @@ fn frozen(spec: &AgentReleaseSpec, rollout: &Rollout, problems: &mut Vec<Problem
         ));
     }
     let strata = rollout.strata.clone().unwrap_or_default();
-    let ErrorBudget {
-        false_rollback,
-        false_promotion,
-    } = spec.error_budget.clone().unwrap_or_default();
+    let ErrorBudget { false_rollback, false_promotion } = spec.error_budget.clone().unwrap_or_default();
     Policy {
         steps,
         gates: gates(spec.gates.as_deref(), deadline_seconds, problems),
@@ -65,18 +53,8 @@ fn frozen(spec: &AgentReleaseSpec, rollout: &Rollout, problems: &mut Vec<Problem
         progress_deadline_seconds: rollout.progress_deadline_seconds.unwrap_or(600),
         deadline_seconds,
         on_inconclusive: rollout.on_inconclusive.unwrap_or_default(),
-        bake_seconds: seconds(
-            "spec.rollout.bake.duration",
-            bake.duration.as_ref(),
-            72 * HOUR,
-            problems,
-        ),
-        max_blind_seconds: positive(
-            "spec.rollout.maxBlind",
-            rollout.max_blind.as_ref(),
-            600,
-            problems,
-        ),
+        bake_seconds: seconds("spec.rollout.bake.duration", bake.duration.as_ref(), 72 * HOUR, problems),
+        max_blind_seconds: positive("spec.rollout.maxBlind", rollout.max_blind.as_ref(), 600, problems),
         strata: StrataPolicy {
             min_sessions: strata.min_sessions.unwrap_or(20),
             max_millis: positive_millis(
@@ -114,34 +92,24 @@ fn carriers(pin: &Pin, problems: &mut Vec<Problem>) -> Vec<Carrier> {
         if !SUPPORTED_CARRIERS.contains(carrier) {
             problems.push(Problem::new(
                 format!("spec.traffic.pin.by[{index}]"),
-                format!("this version does not match {carrier:?}; write one or more of Header, McpParam and McpSession"),
+                format!(
+                    "this version does not match {carrier:?}; write one or more of Header, McpParam and McpSession"
+                ),
             ));
         }
     }
-    if pin.by.is_empty() {
-        DEFAULT_CARRIERS.to_vec()
-    } else {
-        pin.by.clone()
-    }
+    if pin.by.is_empty() { DEFAULT_CARRIERS.to_vec() } else { pin.by.clone() }
 }
 
 fn budget(field: &str, written: Option<f64>, problems: &mut Vec<Problem>) -> f64 {
     let budget = written.unwrap_or(DEFAULT_BUDGET);
     if !(0.0001..=0.5).contains(&budget) {
-        problems.push(Problem::new(
-            field,
-            format!("{budget} is not a share from 0.0001 to 0.5; 5 % are 0.05"),
-        ));
+        problems.push(Problem::new(field, format!("{budget} is not a share from 0.0001 to 0.5; 5 % are 0.05")));
     }
     budget
 }
 
-fn seconds(
-    field: &str,
-    written: Option<&Duration>,
-    default: i64,
-    problems: &mut Vec<Problem>,
-) -> i64 {
+fn seconds(field: &str, written: Option<&Duration>, default: i64, problems: &mut Vec<Problem>) -> i64 {
     match written.map(|duration| whole_seconds(field, duration)) {
         None => default,
         Some(Ok(seconds)) => seconds,
@@ -152,41 +120,25 @@ fn seconds(
     }
 }
 
-fn positive(
-    field: &str,
-    written: Option<&Duration>,
-    default: i64,
-    problems: &mut Vec<Problem>,
-) -> i64 {
+fn positive(field: &str, written: Option<&Duration>, default: i64, problems: &mut Vec<Problem>) -> i64 {
     let seconds = seconds(field, written, default, problems);
     if seconds == 0 {
-        problems.push(Problem::new(
-            field,
-            "this duration must be longer than 0; write one such as 10m, or leave it out",
-        ));
+        problems
+            .push(Problem::new(field, "this duration must be longer than 0; write one such as 10m, or leave it out"));
     }
     seconds
 }
 
-fn positive_millis(
-    field: &str,
-    written: Option<&Duration>,
-    default: i64,
-    problems: &mut Vec<Problem>,
-) -> i64 {
+fn positive_millis(field: &str, written: Option<&Duration>, default: i64, problems: &mut Vec<Problem>) -> i64 {
     positive(field, written, 1, problems);
-    written
-        .and_then(|duration| duration_millis(field, duration).ok())
-        .unwrap_or(default)
+    written.and_then(|duration| duration_millis(field, duration).ok()).unwrap_or(default)
 }
 
 /// At level 1 the attestation is the container's readiness probe or, if that is taken, its startup probe.
 fn two_probes(spec: &AgentReleaseSpec) -> Option<Problem> {
     let level = spec.contract.as_ref().map_or(0, |contract| contract.level);
     let harness = spec.template.get("spec")?.pointer("/containers/0")?;
-    let both = ["readinessProbe", "startupProbe"]
-        .iter()
-        .all(|probe| harness.get(*probe).is_some_and(Value::is_object));
+    let both = ["readinessProbe", "startupProbe"].iter().all(|probe| harness.get(*probe).is_some_and(Value::is_object));
     (level >= 1 && both).then(|| {
         Problem::new(
             "spec.template.spec.containers[0].startupProbe",
@@ -196,21 +148,13 @@ fn two_probes(spec: &AgentReleaseSpec) -> Option<Problem> {
 }
 
 fn unreadable_timeouts(timeouts: Option<&RouteTimeouts>) -> Vec<Problem> {
-    let Some(RouteTimeouts {
-        request,
-        backend_request,
-    }) = timeouts
-    else {
+    let Some(RouteTimeouts { request, backend_request }) = timeouts else {
         return Vec::new();
     };
     [("request", request), ("backendRequest", backend_request)]
         .into_iter()
         .filter_map(|(name, duration)| {
-            duration_millis(
-                &format!("spec.traffic.gateway.timeouts.{name}"),
-                duration.as_ref()?,
-            )
-            .err()
+            duration_millis(&format!("spec.traffic.gateway.timeouts.{name}"), duration.as_ref()?).err()
         })
         .collect()
 }

@@ -18,10 +18,7 @@ pub const DEFAULT_SESSIONS: i64 = 47;
 /// declared step the release is promoted, not left half-way.
 pub fn steps(written: &[Written], problems: &mut Vec<Problem>) -> Vec<Step> {
     if written.is_empty() {
-        return DEFAULT_WEIGHTS
-            .iter()
-            .map(|percent| weight(*percent, DEFAULT_SESSIONS, 0))
-            .collect();
+        return DEFAULT_WEIGHTS.iter().map(|percent| weight(*percent, DEFAULT_SESSIONS, 0)).collect();
     }
     let mut steps = Vec::new();
     for (index, step) in written.iter().enumerate() {
@@ -50,11 +47,7 @@ pub fn least_seconds(steps: &[Step]) -> i64 {
 }
 
 fn weight(percent: i64, sessions: i64, min_seconds: i64) -> Step {
-    Step::Weight {
-        percent,
-        sessions,
-        min_seconds,
-    }
+    Step::Weight { percent, sessions, min_seconds }
 }
 
 fn highest(steps: &[Step]) -> i64 {
@@ -66,12 +59,7 @@ fn highest(steps: &[Step]) -> i64 {
 }
 
 fn one(field: &str, step: &Written) -> Result<Step, Problem> {
-    let Written {
-        set_weight,
-        pause,
-        analysis,
-        mirror,
-    } = step;
+    let Written { set_weight, pause, analysis, mirror } = step;
     if mirror.is_some() {
         return Err(Problem::new(
             format!("{field}.mirror"),
@@ -80,23 +68,17 @@ fn one(field: &str, step: &Written) -> Result<Step, Problem> {
     }
     match (set_weight, pause) {
         (Some(percent), None) => weight_step(field, *percent, analysis.as_ref()),
-        (None, Some(_)) if analysis.is_some() => Err(Problem::new(
-            format!("{field}.analysis"),
-            "analysis belongs to a step with setWeight; move it there",
-        )),
+        (None, Some(_)) if analysis.is_some() => {
+            Err(Problem::new(format!("{field}.analysis"), "analysis belongs to a step with setWeight; move it there"))
+        }
         (None, Some(pause)) => {
             let field = format!("{field}.pause.duration");
-            let seconds = pause
-                .duration
-                .as_ref()
-                .map(|duration| whole_seconds(&field, duration))
-                .transpose()?;
+            let seconds = pause.duration.as_ref().map(|duration| whole_seconds(&field, duration)).transpose()?;
             Ok(Step::Pause { seconds })
         }
-        (Some(_), Some(_)) | (None, None) => Err(Problem::new(
-            field,
-            "a step is exactly one of setWeight and pause; make two steps of it",
-        )),
+        (Some(_), Some(_)) | (None, None) => {
+            Err(Problem::new(field, "a step is exactly one of setWeight and pause; make two steps of it"))
+        }
     }
 }
 
@@ -107,31 +89,19 @@ fn weight_step(field: &str, percent: i64, analysis: Option<&Analysis>) -> Result
             format!("{percent} is not a percentage; write 1 to 100"),
         ));
     }
-    let sessions = analysis
-        .and_then(|analysis| analysis.sessions)
-        .unwrap_or(DEFAULT_SESSIONS);
+    let sessions = analysis.and_then(|analysis| analysis.sessions).unwrap_or(DEFAULT_SESSIONS);
     if sessions < 0 {
-        return Err(Problem::new(
-            format!("{field}.analysis.sessions"),
-            "a number of sessions is 0 or more",
-        ));
+        return Err(Problem::new(format!("{field}.analysis.sessions"), "a number of sessions is 0 or more"));
     }
     let least = analysis.and_then(|analysis| analysis.min_duration.as_ref());
     let field = format!("{field}.analysis.minDuration");
-    let min_seconds = least
-        .map(|duration| whole_seconds(&field, duration))
-        .transpose()?
-        .unwrap_or(0);
+    let min_seconds = least.map(|duration| whole_seconds(&field, duration)).transpose()?.unwrap_or(0);
     Ok(weight(percent, sessions, min_seconds))
 }
 
 /// Seconds, rounded up: a wait is never shorter than it says.
-pub fn whole_seconds(
-    field: &str,
-    duration: &rollpin_crds::schema::Duration,
-) -> Result<i64, Problem> {
-    Ok(duration_millis(field, duration)?.div_euclid(1000)
-        + i64::from(duration_millis(field, duration)? % 1000 != 0))
+pub fn whole_seconds(field: &str, duration: &rollpin_crds::schema::Duration) -> Result<i64, Problem> {
+    Ok(duration_millis(field, duration)?.div_euclid(1000) + i64::from(duration_millis(field, duration)? % 1000 != 0))
 }
 
 fn out_of_order(field: &str, before: &[Step], step: &Step) -> Option<Problem> {
@@ -143,10 +113,9 @@ fn out_of_order(field: &str, before: &[Step], step: &Step) -> Option<Problem> {
                 "{percent} after {reached}: weights rise from step to step; write more than {reached}, or remove the step"
             ),
         )),
-        Step::Pause { .. } if reached == 100 => Some(Problem::new(
-            field,
-            "nothing follows a weight of 100; put the pause before it, or use rollout.bake",
-        )),
+        Step::Pause { .. } if reached == 100 => {
+            Some(Problem::new(field, "nothing follows a weight of 100; put the pause before it, or use rollout.bake"))
+        }
         Step::Weight { .. } | Step::Pause { .. } => None,
     }
 }

@@ -16,9 +16,7 @@ fn spec_with(fields: &Value) -> AgentReleaseSpec {
     for (name, value) in fields.as_object().unwrap() {
         manifest["spec"][name] = value.clone();
     }
-    serde_json::from_value::<AgentRelease>(manifest)
-        .unwrap()
-        .spec
+    serde_json::from_value::<AgentRelease>(manifest).unwrap().spec
 }
 
 fn good(fields: &Value) -> (Policy, Settings) {
@@ -26,12 +24,7 @@ fn good(fields: &Value) -> (Policy, Settings) {
 }
 
 fn refused(fields: &Value) -> String {
-    policy(&spec_with(fields))
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    policy(&spec_with(fields)).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn weights(policy: &Policy) -> Vec<(i64, i64)> {
@@ -39,9 +32,7 @@ fn weights(policy: &Policy) -> Vec<(i64, i64)> {
         .steps
         .iter()
         .map(|step| match step {
-            Step::Weight {
-                percent, sessions, ..
-            } => (*percent, *sessions),
+            Step::Weight { percent, sessions, .. } => (*percent, *sessions),
             Step::Pause { seconds } => (-1, seconds.unwrap_or(-1)),
         })
         .collect()
@@ -50,30 +41,11 @@ fn weights(policy: &Policy) -> Vec<(i64, i64)> {
 #[test]
 fn a_spec_that_says_nothing_gets_the_documented_defaults() {
     let (policy, settings) = good(&json!({}));
-    assert_eq!(
-        weights(&policy),
-        [(1, 47), (5, 47), (25, 47), (50, 47), (100, 47)]
-    );
-    assert_eq!(
-        (policy.false_rollback, policy.false_promotion),
-        (0.05, 0.05)
-    );
-    assert_eq!(
-        (
-            policy.deadline_seconds,
-            policy.bake_seconds,
-            policy.max_blind_seconds
-        ),
-        (604_800, 259_200, 600)
-    );
-    assert_eq!(
-        (policy.progress_deadline_seconds, policy.on_inconclusive),
-        (600, OnInconclusive::RollBack)
-    );
-    assert_eq!(
-        (policy.strata.min_sessions, policy.strata.max_millis),
-        (20, 600_000)
-    );
+    assert_eq!(weights(&policy), [(1, 47), (5, 47), (25, 47), (50, 47), (100, 47)]);
+    assert_eq!((policy.false_rollback, policy.false_promotion), (0.05, 0.05));
+    assert_eq!((policy.deadline_seconds, policy.bake_seconds, policy.max_blind_seconds), (604_800, 259_200, 600));
+    assert_eq!((policy.progress_deadline_seconds, policy.on_inconclusive), (600, OnInconclusive::RollBack));
+    assert_eq!((policy.strata.min_sessions, policy.strata.max_millis), (20, 600_000));
     let expected = Settings {
         replicas: None,
         suspend: false,
@@ -94,15 +66,7 @@ fn the_default_gates_are_the_documented_ones() {
     let rows: Vec<_> = policy
         .gates
         .iter()
-        .map(|it| {
-            (
-                it.name.as_str(),
-                it.role,
-                it.margin.unwrap(),
-                it.tolerance,
-                it.maturity_millis,
-            )
-        })
+        .map(|it| (it.name.as_str(), it.role, it.margin.unwrap(), it.tolerance, it.maturity_millis))
         .collect();
     let minute = 60_000;
     let expected = [
@@ -114,9 +78,12 @@ fn the_default_gates_are_the_documented_ones() {
         ("missing", Role::Guardrail, 0.02, 0.01, 31 * minute),
     ];
     assert_eq!(rows, expected);
-    assert!(policy.gates.iter().all(|gate| !gate.declared
-        && gate.baseline.is_none()
-        && (gate.share - 1.0 / 6.0).abs() < 1e-12));
+    assert!(
+        policy
+            .gates
+            .iter()
+            .all(|gate| !gate.declared && gate.baseline.is_none() && (gate.share - 1.0 / 6.0).abs() < 1e-12)
+    );
     assert_eq!(good(&json!({"gates": []})).0, policy);
 }
 
@@ -143,67 +110,33 @@ fn a_declared_gate_keeps_what_it_says_and_inherits_the_rest() {
     ]}));
     let of = |index: usize| &policy.gates[index];
     assert_eq!(
-        (
-            of(0).role,
-            of(0).tolerance,
-            of(0).maturity_millis,
-            of(0).declared
-        ),
+        (of(0).role, of(0).tolerance, of(0).maturity_millis, of(0).declared),
         (Role::Success, 0.05, 90_000, true)
     );
     assert_eq!((of(1).role, of(1).tolerance), (Role::Guardrail, 0.0));
-    assert_eq!(
-        (of(3).role, of(3).maturity_millis),
-        (Role::Success, 1_800_000)
-    );
-    assert_eq!(
-        of(2).maturity_millis,
-        1_800_000 + 60_000,
-        "a minute after the slowest acting gate"
-    );
+    assert_eq!((of(3).role, of(3).maturity_millis), (Role::Success, 1_800_000));
+    assert_eq!(of(2).maturity_millis, 1_800_000 + 60_000, "a minute after the slowest acting gate");
     assert_eq!(of(4).role, Role::Observed);
 }
 
 #[test]
 fn missing_is_final_a_minute_after_the_gates_beside_it_or_when_it_says() {
-    let gates = |missing: Value| json!({"gates": [{"name": "a", "outcome": "task_success", "maturity": "10s"}, missing]});
+    let gates =
+        |missing: Value| json!({"gates": [{"name": "a", "outcome": "task_success", "maturity": "10s"}, missing]});
+    assert_eq!(good(&gates(json!({"name": "m", "outcome": "missing"}))).0.gates[1].maturity_millis, 70_000);
     assert_eq!(
-        good(&gates(json!({"name": "m", "outcome": "missing"})))
-            .0
-            .gates[1]
-            .maturity_millis,
-        70_000
-    );
-    assert_eq!(
-        good(&gates(
-            json!({"name": "m", "outcome": "missing", "maturity": "5s"})
-        ))
-        .0
-        .gates[1]
-            .maturity_millis,
+        good(&gates(json!({"name": "m", "outcome": "missing", "maturity": "5s"}))).0.gates[1].maturity_millis,
         5_000
     );
-    assert_eq!(
-        good(&json!({"gates": [{"name": "m", "outcome": "missing"}]}))
-            .0
-            .gates[0]
-            .maturity_millis,
-        1_860_000
-    );
+    assert_eq!(good(&json!({"gates": [{"name": "m", "outcome": "missing"}]})).0.gates[0].maturity_millis, 1_860_000);
 }
 
 #[test]
 fn steps_that_end_below_100_are_followed_by_100() {
     let steps = |steps: Value| weights(&good(&json!({"rollout": {"steps": steps}})).0);
-    assert_eq!(
-        steps(json!([{"setWeight": 5}, {"pause": {"duration": "1500ms"}}])),
-        [(5, 47), (-1, 2), (100, 0)]
-    );
+    assert_eq!(steps(json!([{"setWeight": 5}, {"pause": {"duration": "1500ms"}}])), [(5, 47), (-1, 2), (100, 0)]);
     assert_eq!(steps(json!([{"pause": {}}])), [(-1, -1), (100, 0)]);
-    assert_eq!(
-        steps(json!([{"setWeight": 100, "analysis": {"sessions": 3}}])),
-        [(100, 3)]
-    );
+    assert_eq!(steps(json!([{"setWeight": 100, "analysis": {"sessions": 3}}])), [(100, 3)]);
 }
 
 #[test]
@@ -213,10 +146,7 @@ fn steps_out_of_order_are_refused() {
         steps(json!([{"setWeight": 5}, {"setWeight": 5}]))
             .contains("spec.rollout.steps[1].setWeight: 5 after 5: weights rise")
     );
-    assert!(
-        steps(json!([{"setWeight": 100}, {"pause": {}}]))
-            .contains("steps[1]: nothing follows a weight of 100")
-    );
+    assert!(steps(json!([{"setWeight": 100}, {"pause": {}}])).contains("steps[1]: nothing follows a weight of 100"));
     assert!(steps(json!([{}])).contains("a step is exactly one of setWeight and pause"));
     assert!(steps(json!([{"setWeight": 0}])).contains("0 is not a percentage"));
 }
@@ -228,43 +158,26 @@ fn durations_are_read_strictly() {
     assert_eq!(millis("72h"), Some(259_200_000));
     assert_eq!(millis("250ms"), Some(250));
     assert_eq!(millis("0s"), Some(0));
-    for bad in [
-        "",
-        "5",
-        "s",
-        "1d",
-        "-5s",
-        "1.5h",
-        "5 s",
-        "5S",
-        "999999999999999999h",
-        "9999999999999999999999s",
-        "1h ",
-        "५s",
-    ] {
+    for bad in
+        ["", "5", "s", "1d", "-5s", "1.5h", "5 s", "5S", "999999999999999999h", "9999999999999999999999s", "1h ", "५s"]
+    {
         assert_eq!(millis(bad), None, "{bad:?}");
     }
 }
 
 #[test]
 fn rules_between_fields_name_both() {
-    assert!(
-        refused(&json!({"rollout": {"deadline": "20m"}}))
-            .contains("gate \"task_success\" is final 1800 s after")
-    );
+    assert!(refused(&json!({"rollout": {"deadline": "20m"}})).contains("gate \"task_success\" is final 1800 s after"));
     assert!(
         refused(&json!({"rollout": {"maxBlind": "0s"}}))
             .contains("spec.rollout.maxBlind: this duration must be longer than 0")
     );
-    assert!(
-        refused(&json!({"rollout": {"bake": {"holdbackWeight": 5}}})).contains("keeps no holdback")
-    );
+    assert!(refused(&json!({"rollout": {"bake": {"holdbackWeight": 5}}})).contains("keeps no holdback"));
     assert!(
         refused(&json!({"errorBudget": {"falseRollback": 0.9}}))
             .contains("spec.errorBudget.falseRollback: 0.9 is not a share")
     );
-    let timeouts =
-        json!({"gateway": {"parentRefs": [{"name": "public"}], "timeouts": {"request": "5x"}}});
+    let timeouts = json!({"gateway": {"parentRefs": [{"name": "public"}], "timeouts": {"request": "5x"}}});
     assert!(
         refused(&json!({"traffic": timeouts}))
             .contains("spec.traffic.gateway.timeouts.request: \"5x\" is not a duration")
@@ -275,35 +188,21 @@ fn rules_between_fields_name_both() {
 fn gates_that_this_version_cannot_keep_are_refused() {
     let gate = |gate: Value| refused(&json!({"gates": [gate]}));
     assert!(
-        gate(json!({"name": "a", "outcome": "cost", "role": "Veto", "margin": 0.1}))
-            .contains("write role: Observed")
+        gate(json!({"name": "a", "outcome": "cost", "role": "Veto", "margin": 0.1})).contains("write role: Observed")
     );
-    assert!(
-        gate(json!({"name": "a", "outcome": "toxicity", "good": "Lower", "margin": 0.1}))
-            .contains("remove good")
-    );
+    assert!(gate(json!({"name": "a", "outcome": "toxicity", "good": "Lower", "margin": 0.1})).contains("remove good"));
     assert!(
         gate(json!({"name": "a", "outcome": "tool_error", "good": "Higher"}))
             .contains("less tool_error is always better")
     );
     assert!(
-        gate(json!({"name": "a", "outcome": "tool_error", "sourceRef": "prometheus"}))
-            .contains("remove sourceRef")
+        gate(json!({"name": "a", "outcome": "tool_error", "sourceRef": "prometheus"})).contains("remove sourceRef")
     );
-    assert!(
-        gate(json!({"name": "a", "outcome": "tool_error", "slices": ["x", "y"]}))
-            .contains("one slice label")
-    );
-    assert!(
-        gate(json!({"name": "a", "outcome": "politeness", "role": "Guardrail"}))
-            .contains("needs a margin")
-    );
+    assert!(gate(json!({"name": "a", "outcome": "tool_error", "slices": ["x", "y"]})).contains("one slice label"));
+    assert!(gate(json!({"name": "a", "outcome": "politeness", "role": "Guardrail"})).contains("needs a margin"));
     assert!(gate(json!({"name": "a"})).contains("a gate needs an outcome"));
     assert_eq!(
-        good(&json!({"gates": [{"name": "a", "outcome": "x", "kind": "Score"}]}))
-            .0
-            .gates[0]
-            .role,
+        good(&json!({"gates": [{"name": "a", "outcome": "x", "kind": "Score"}]})).0.gates[0].role,
         Role::Observed
     );
 }
@@ -316,18 +215,12 @@ fn unknown_fields_are_named_with_the_field_that_was_meant() {
     manifest["spec"]["template"]["spec"]["anything"] = json!({"goes": "here"});
     manifest["spec"]["bundle"]["tools"]["items"][0]["inputSchema"]["$defs"] = json!({});
     manifest["specs"] = json!({});
-    let said: Vec<String> = unknown_fields(&manifest)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let said: Vec<String> = unknown_fields(&manifest).iter().map(ToString::to_string).collect();
     let expected = [
         "spec.bundle.prompt.mesages: unknown field \"mesages\"; did you mean \"messages\"?",
         "spec.replica: unknown field \"replica\"; did you mean \"replicas\"?",
         "specs: unknown field \"specs\"; did you mean \"spec\"?",
     ];
     assert_eq!(said, expected);
-    assert_eq!(
-        unknown_fields(&json!({"kind": "Deployment"}))[0].field,
-        "kind"
-    );
+    assert_eq!(unknown_fields(&json!({"kind": "Deployment"}))[0].field, "kind");
 }

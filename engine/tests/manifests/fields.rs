@@ -13,29 +13,16 @@ use crate::{contents, read, value};
 
 fn spec_schema() -> Value {
     let crds = custom_resource_definitions().unwrap();
-    let crd = crds
-        .into_iter()
-        .find(|crd| crd.spec.names.kind == "AgentRelease")
-        .unwrap();
-    let schema = crd.spec.versions[0]
-        .schema
-        .clone()
-        .unwrap()
-        .open_api_v3_schema
-        .unwrap();
+    let crd = crds.into_iter().find(|crd| crd.spec.names.kind == "AgentRelease").unwrap();
+    let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
     serde_json::to_value(schema).unwrap()["properties"]["spec"].take()
 }
 
 /// Leaves of a schema: fields that are classified, or that have no fields of their own.
 fn leaves(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
-    let children = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .filter(|_| class_of(path).is_none());
+    let children = schema.get("properties").and_then(Value::as_object).filter(|_| class_of(path).is_none());
     if let Some(children) = children {
-        children
-            .iter()
-            .for_each(|(name, child)| leaves(&format!("{path}.{name}"), child, found));
+        children.iter().for_each(|(name, child)| leaves(&format!("{path}.{name}"), child, found));
     } else if let Some(items) = schema.get("items") {
         leaves(&format!("{path}[]"), items, found);
     } else {
@@ -51,63 +38,32 @@ fn every_field_of_bundle_template_and_contract_in_the_schema_is_classified() {
         leaves(part, &schema["properties"][part], &mut found);
     }
     assert!(found.len() > 60, "the walk lost its way: {found:?}");
-    let missing: Vec<&String> = found
-        .iter()
-        .filter(|path| class_of(path).is_none())
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "say in engine/src/digest/fields.rs what a change of these fields means: {missing:?}"
-    );
-    let stale: Vec<_> = FIELDS
-        .iter()
-        .filter(|(path, _)| !path.starts_with("template.spec") && !found.contains(*path))
-        .collect();
-    assert!(
-        stale.is_empty(),
-        "the API has no such fields any more: {stale:?}"
-    );
+    let missing: Vec<&String> = found.iter().filter(|path| class_of(path).is_none()).collect();
+    assert!(missing.is_empty(), "say in engine/src/digest/fields.rs what a change of these fields means: {missing:?}");
+    let stale: Vec<_> =
+        FIELDS.iter().filter(|(path, _)| !path.starts_with("template.spec") && !found.contains(*path)).collect();
+    assert!(stale.is_empty(), "the API has no such fields any more: {stale:?}");
 }
 
 fn properties_of<T: JsonSchema>() -> Vec<String> {
-    let schema = SchemaGenerator::default()
-        .into_root_schema_for::<T>()
-        .to_value();
-    schema["properties"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect()
+    let schema = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+    schema["properties"].as_object().unwrap().keys().cloned().collect()
 }
 
 #[test]
 fn every_field_of_kubernetes_own_pod_spec_is_classified() {
-    let containers = properties_of::<Container>()
-        .into_iter()
-        .map(|name| format!("template.spec.containers[].{name}"));
+    let containers = properties_of::<Container>().into_iter().map(|name| format!("template.spec.containers[].{name}"));
     let pod = properties_of::<PodSpec>()
         .into_iter()
         .filter(|name| name != "containers")
         .map(|name| format!("template.spec.{name}"));
     let known: BTreeSet<String> = containers.chain(pod).collect();
     assert!(known.len() > 50);
-    let missing: Vec<&String> = known
-        .iter()
-        .filter(|path| class_of(path).is_none())
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "say in engine/src/digest/fields.rs what a change of these fields means: {missing:?}"
-    );
-    let stale: Vec<_> = FIELDS
-        .iter()
-        .filter(|(path, _)| path.starts_with("template.spec") && !known.contains(*path))
-        .collect();
-    assert!(
-        stale.is_empty(),
-        "this Kubernetes has no such fields: {stale:?}"
-    );
+    let missing: Vec<&String> = known.iter().filter(|path| class_of(path).is_none()).collect();
+    assert!(missing.is_empty(), "say in engine/src/digest/fields.rs what a change of these fields means: {missing:?}");
+    let stale: Vec<_> =
+        FIELDS.iter().filter(|(path, _)| path.starts_with("template.spec") && !known.contains(*path)).collect();
+    assert!(stale.is_empty(), "this Kubernetes has no such fields: {stale:?}");
 }
 
 /// Another value of the same type that the API would accept.
@@ -148,16 +104,11 @@ fn changed(path: &str, value: &Value) -> Value {
 
 /// The place of a field in a spec; lists by their first item that has it.
 fn place<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
-    path.split('.')
-        .fold(spec, |at, step| match step.strip_suffix("[]") {
-            None => at
-                .as_object_mut()
-                .unwrap()
-                .entry(step)
-                .or_insert(Value::Null),
-            Some("messages") if path.contains("contentFrom") => &mut at["messages"][1],
-            Some(list) => &mut at[list][0],
-        })
+    path.split('.').fold(spec, |at, step| match step.strip_suffix("[]") {
+        None => at.as_object_mut().unwrap().entry(step).or_insert(Value::Null),
+        Some("messages") if path.contains("contentFrom") => &mut at["messages"][1],
+        Some(list) => &mut at[list][0],
+    })
 }
 
 #[test]
@@ -165,8 +116,7 @@ fn a_change_of_any_field_moves_the_digests_as_its_class_says() {
     let spec = value("digest/everything.yaml")["spec"].take();
     let of = |spec: &Value| {
         let spec: AgentReleaseSpec = serde_json::from_value(spec.clone()).unwrap();
-        build("everything", &spec, &contents())
-            .map(|built| (built.release.digest, built.release.behavior_digest))
+        build("everything", &spec, &contents()).map(|built| (built.release.digest, built.release.behavior_digest))
     };
     let before = of(&spec).unwrap();
     for (path, class) in FIELDS {
@@ -175,10 +125,7 @@ fn a_change_of_any_field_moves_the_digests_as_its_class_says() {
         *at = changed(path, at);
         match path.rsplit_once('.').unwrap().1 {
             // Not the text that was hashed, or one that this version cannot fetch: no release at all.
-            "sha256" => assert!(
-                matches!(of(&other), Err(NotBuilt::WaitingForContent(_))),
-                "{path}"
-            ),
+            "sha256" => assert!(matches!(of(&other), Err(NotBuilt::WaitingForContent(_))), "{path}"),
             "ociRef" => assert!(matches!(of(&other), Err(NotBuilt::Invalid(_))), "{path}"),
             _ => {
                 let after = of(&other).unwrap_or_else(|why| panic!("{path}: {why:?}"));
@@ -188,10 +135,7 @@ fn a_change_of_any_field_moves_the_digests_as_its_class_says() {
                     Class::Provenance => (true, false),
                     Class::Operations => (false, false),
                 };
-                assert_eq!(
-                    moved, expected,
-                    "{path}: (release digest, behaviour digest) moved"
-                );
+                assert_eq!(moved, expected, "{path}: (release digest, behaviour digest) moved");
             }
         }
     }
@@ -200,13 +144,8 @@ fn a_change_of_any_field_moves_the_digests_as_its_class_says() {
 #[test]
 fn the_page_about_the_digest_has_exactly_this_table() {
     let page = read("../../docs/digest.md");
-    let rows: Vec<String> = FIELDS
-        .iter()
-        .map(|(path, class)| format!("| `{path}` | {} |", format!("{class:?}").to_lowercase()))
-        .collect();
+    let rows: Vec<String> =
+        FIELDS.iter().map(|(path, class)| format!("| `{path}` | {} |", format!("{class:?}").to_lowercase())).collect();
     let table = rows.join("\n");
-    assert!(
-        page.contains(&table),
-        "docs/digest.md must hold this table:\n{table}"
-    );
+    assert!(page.contains(&table), "docs/digest.md must hold this table:\n{table}");
 }

@@ -35,15 +35,10 @@ fn every_golden_manifest_keeps_its_digest() {
         if !path.exists() {
             let text = serde_json::to_string_pretty(&made).unwrap();
             std::fs::write(&path, format!("{text}\n")).unwrap();
-            panic!(
-                "{expected} was missing and has been written: review it like code, then run the test again"
-            );
+            panic!("{expected} was missing and has been written: review it like code, then run the test again");
         }
         let stored: Value = serde_json::from_str(&read(expected)).unwrap();
-        assert_eq!(
-            made, stored,
-            "{manifest}: another digest means another recipe; see tests/data/digest/README.md"
-        );
+        assert_eq!(made, stored, "{manifest}: another digest means another recipe; see tests/data/digest/README.md");
     }
 }
 

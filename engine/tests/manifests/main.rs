@@ -2,12 +2,7 @@
 //!
 //! Data lives in `tests/data` of the workspace; nothing here talks to a cluster.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods
-)] // tests fail loudly and read files
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)] // tests fail loudly and read files
 
 mod bad;
 mod fields;
@@ -24,9 +19,7 @@ pub(crate) const EXAMPLES: &str = "Q: Where is my order?\nA: Let me look.\n";
 
 /// A file or folder below `tests/data`.
 pub(crate) fn data(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/data")
-        .join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(path)
 }
 
 /// The text of a file.
@@ -46,17 +39,7 @@ pub(crate) fn release(path: &str) -> AgentRelease {
 
 /// What the references of `everything.yaml` lead to, by two names.
 pub(crate) fn contents() -> Contents {
-    let content = || Content {
-        text: Some(EXAMPLES.into()),
-        immutable: true,
-    };
-    let names = [
-        ("prompts", "examples.txt"),
-        ("promptsx", "examples.txt"),
-        ("prompts", "examples.txtx"),
-    ];
-    names
-        .into_iter()
-        .map(|(name, key)| ((name.to_owned(), key.to_owned()), content()))
-        .collect()
+    let content = || Content { text: Some(EXAMPLES.into()), immutable: true };
+    let names = [("prompts", "examples.txt"), ("promptsx", "examples.txt"), ("prompts", "examples.txtx")];
+    names.into_iter().map(|(name, key)| ((name.to_owned(), key.to_owned()), content())).collect()
 }

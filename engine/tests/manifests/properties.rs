@@ -12,10 +12,7 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 
@@ -48,14 +45,9 @@ fn scribble(value: &Value, dice: &mut Dice) -> String {
         Value::Number(number) if number.is_f64() => number_text(number.as_f64().unwrap(), dice),
         Value::Number(number) => number.to_string(),
         Value::String(text) => string_text(text, dice),
-        Value::Array(items) => format!(
-            "[{}]",
-            items
-                .iter()
-                .map(|item| scribble(item, dice))
-                .collect::<Vec<_>>()
-                .join(",")
-        ),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(|item| scribble(item, dice)).collect::<Vec<_>>().join(","))
+        }
         Value::Object(members) => object_text(members, dice),
     };
     format!("{blank}{text}{blank}")
@@ -73,11 +65,7 @@ fn string_text(text: &str, dice: &mut Dice) -> String {
     if dice.roll(3) > 0 {
         return Value::from(text).to_string();
     }
-    let escaped: String = text
-        .encode_utf16()
-        .map(|unit| format!("\\u{unit:04x}"))
-        .collect::<Vec<_>>()
-        .concat();
+    let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat();
     format!("\"{escaped}\"")
 }
 
@@ -92,12 +80,8 @@ fn object_text(members: &Map<String, Value>, dice: &mut Dice) -> String {
 }
 
 /// Lists whose order means nothing.
-const SETS: [&str; 4] = [
-    "/bundle/tools/items",
-    "/bundle/tools/effects",
-    "/bundle/prompt/variables",
-    "/bundle/state/readableFrom",
-];
+const SETS: [&str; 4] =
+    ["/bundle/tools/items", "/bundle/tools/effects", "/bundle/prompt/variables", "/bundle/state/readableFrom"];
 /// Lists whose order is behaviour.
 const SEQUENCES: [&str; 5] = [
     "/bundle/model/fallbacks",
@@ -121,14 +105,7 @@ const EMPTY: [(&str, &str); 12] = [
     ("/template/spec/containers/0", "env"),
     ("/template/metadata", "labels"),
 ];
-const LISTS: [&str; 6] = [
-    "fallbacks",
-    "variables",
-    "effects",
-    "volumes",
-    "env",
-    "items",
-];
+const LISTS: [&str; 6] = ["fallbacks", "variables", "effects", "volumes", "env", "items"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
@@ -209,12 +186,7 @@ fn the_order_of_messages_segments_fallbacks_stops_and_containers_is_behaviour() 
     let spec = everything();
     for sequence in SEQUENCES {
         let mut other = spec.clone();
-        other
-            .pointer_mut(sequence)
-            .unwrap()
-            .as_array_mut()
-            .unwrap()
-            .reverse();
+        other.pointer_mut(sequence).unwrap().as_array_mut().unwrap().reverse();
         assert_ne!(digests(&spec).1, digests(&other).1, "{sequence}");
     }
 }
@@ -230,12 +202,7 @@ fn absent_is_not_zero_and_false_is_not_absent() {
     ] {
         let (mut zero, mut absent) = (spec.clone(), spec.clone());
         zero.pointer_mut(parent).unwrap()[name] = value;
-        absent
-            .pointer_mut(parent)
-            .unwrap()
-            .as_object_mut()
-            .unwrap()
-            .remove(name);
+        absent.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name);
         assert_ne!(digests(&zero).1, digests(&absent).1, "{parent}/{name}");
     }
 }
@@ -254,8 +221,6 @@ fn an_api_server_that_writes_numbers_its_own_way_changes_nothing() {
     spec["bundle"]["tools"]["items"][0]["inputSchema"]["maximum"] = json!(10.0);
     let sent = spec.to_string();
     assert!(sent.contains("\"topP\":1.0") && sent.contains("\"maximum\":10.0"));
-    let stored = sent
-        .replace("\"topP\":1.0", "\"topP\":1")
-        .replace("\"maximum\":10.0", "\"maximum\":10");
+    let stored = sent.replace("\"topP\":1.0", "\"topP\":1").replace("\"maximum\":10.0", "\"maximum\":10");
     assert_eq!(built(&sent), built(&stored));
 }

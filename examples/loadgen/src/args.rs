@@ -63,9 +63,7 @@ pub struct Args {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text
-        .parse()
-        .map_err(|_| "expected seconds, such as 0.5".to_owned())?;
+    let number: f64 = text.parse().map_err(|_| "expected seconds, such as 0.5".to_owned())?;
     Duration::try_from_secs_f64(number)
         .ok()
         .filter(|duration| *duration <= Duration::from_hours(24))
@@ -84,11 +82,7 @@ mod tests {
     use super::*;
 
     fn parse(extra: &[&str]) -> Result<Args, clap::Error> {
-        Args::try_parse_from(
-            ["loadgen", "--url", "http://127.0.0.1/v1/turn"]
-                .iter()
-                .chain(extra),
-        )
+        Args::try_parse_from(["loadgen", "--url", "http://127.0.0.1/v1/turn"].iter().chain(extra))
     }
 
     #[test]

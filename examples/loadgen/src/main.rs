@@ -58,8 +58,7 @@ async fn main() -> ExitCode {
     match generate(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let cause = std::error::Error::source(&error)
-                .map_or(String::new(), |cause| format!(": {cause}"));
+            let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
             eprintln!("loadgen: {error}{cause}");
             ExitCode::FAILURE
         }
@@ -67,10 +66,7 @@ async fn main() -> ExitCode {
 }
 
 async fn generate(args: Args) -> Result<(), RunError> {
-    let client = reqwest::Client::builder()
-        .timeout(args.timeout)
-        .build()
-        .map_err(RunError::Client)?;
+    let client = reqwest::Client::builder().timeout(args.timeout).build().map_err(RunError::Client)?;
     let started_us = now();
     let run = Run::new(args, client);
     let (ending, stop) = watch::channel(false);
@@ -112,10 +108,7 @@ async fn begin_sessions(run: &Arc<Run>, open: &mut JoinSet<()>, stop: Stop) -> I
 
 /// A hold needs sessions until enough of them are held.
 fn wanted(run: &Run, number: u64) -> bool {
-    let enough = run
-        .args
-        .hold
-        .is_some_and(|hold| run.tally(|tally| tally.held) >= hold as u64);
+    let enough = run.args.hold.is_some_and(|hold| run.tally(|tally| tally.held) >= hold as u64);
     number < run.args.sessions && !enough
 }
 
@@ -154,11 +147,7 @@ async fn keep(run: &Run, mut session: Session, hold: u64, mut stop: Stop) {
         run.tally(|tally| tally.failed += 1);
         return;
     }
-    let wrong_release = run
-        .args
-        .hold_on
-        .as_deref()
-        .is_some_and(|release| session.began_on() != Some(release));
+    let wrong_release = run.args.hold_on.as_deref().is_some_and(|release| session.began_on() != Some(release));
     let kept = !wrong_release
         && run.tally(|tally| {
             let room = tally.held < hold;
@@ -203,10 +192,7 @@ async fn finish(run: &Arc<Run>, open: &mut JoinSet<()>, since: Instant, end: Ins
     }
 }
 
-fn watch_for_the_end(
-    ending: watch::Sender<bool>,
-    end: Instant,
-) -> Result<tokio::task::JoinHandle<()>, RunError> {
+fn watch_for_the_end(ending: watch::Sender<bool>, end: Instant) -> Result<tokio::task::JoinHandle<()>, RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     Ok(tokio::spawn(async move {
@@ -222,10 +208,7 @@ fn watch_for_the_end(
 }
 
 fn show(run: &Run, since: Instant, open: usize) {
-    eprintln!(
-        "{}",
-        run.tally(|tally| tally.line(since.elapsed().as_secs(), open))
-    );
+    eprintln!("{}", run.tally(|tally| tally.line(since.elapsed().as_secs(), open)));
 }
 
 fn report(run: &Run, started_us: Micros) -> Result<(), RunError> {
@@ -242,9 +225,6 @@ fn report(run: &Run, started_us: Micros) -> Result<(), RunError> {
     println!("{text}");
     match &run.args.report {
         None => Ok(()),
-        Some(path) => std::fs::write(path, text).map_err(|cause| RunError::Write {
-            path: path.clone(),
-            cause,
-        }),
+        Some(path) => std::fs::write(path, text).map_err(|cause| RunError::Write { path: path.clone(), cause }),
     }
 }

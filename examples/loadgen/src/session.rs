@@ -82,11 +82,7 @@ pub struct Session {
 impl Run {
     /// A run that has counted nothing yet.
     pub fn new(args: Args, client: reqwest::Client) -> Arc<Self> {
-        Arc::new(Self {
-            args,
-            client,
-            tally: Mutex::default(),
-        })
+        Arc::new(Self { args, client, tally: Mutex::default() })
     }
 
     /// Changes or reads the counts.
@@ -130,10 +126,10 @@ impl Session {
     }
 
     async fn ask(&self, run: &Run) -> Result<AnswerBody, TurnError> {
-        let mut request = run.client.post(&run.args.url).json(&TurnBody {
-            conversation_id: self.conversation.as_deref(),
-            text: "Is this number prime?",
-        });
+        let mut request = run
+            .client
+            .post(&run.args.url)
+            .json(&TurnBody { conversation_id: self.conversation.as_deref(), text: "Is this number prime?" });
         if let Some(host) = &run.args.host {
             request = request.header(HOST, host);
         }
@@ -150,14 +146,7 @@ impl Session {
     fn note(&mut self, run: &Run, body: AnswerBody, pinned: bool, sent: Micros, answered: Micros) {
         let release = body.release.clone().unwrap_or_else(|| "none".to_owned());
         let first = self.began_on.is_none();
-        let seen = Answered {
-            release: release.clone(),
-            model: body.model,
-            pinned,
-            first,
-            sent,
-            arrived: answered,
-        };
+        let seen = Answered { release: release.clone(), model: body.model, pinned, first, sent, arrived: answered };
         run.tally(|tally| {
             tally.answered(&seen);
             if first {

@@ -111,8 +111,7 @@ impl Tally {
     /// Counts an answer.
     pub fn answered(&mut self, answer: &Answered) {
         self.turns += 1;
-        self.latencies
-            .push(answer.arrived.saturating_sub(answer.sent));
+        self.latencies.push(answer.arrived.saturating_sub(answer.sent));
         let release = self.releases.entry(answer.release.clone()).or_default();
         if release.turns == 0 {
             release.first_answer_us = answer.arrived;
@@ -121,15 +120,9 @@ impl Tally {
         release.turns += 1;
         release.new_sessions += u64::from(answer.first);
         let slots = if answer.pinned {
-            (
-                &mut release.last_answer_us.pinned,
-                &mut release.last_sent_us.pinned,
-            )
+            (&mut release.last_answer_us.pinned, &mut release.last_sent_us.pinned)
         } else {
-            (
-                &mut release.last_answer_us.new,
-                &mut release.last_sent_us.new,
-            )
+            (&mut release.last_answer_us.new, &mut release.last_sent_us.new)
         };
         if slots.0.is_none_or(|last| last < answer.arrived) {
             *slots.0 = Some(answer.arrived);
@@ -211,27 +204,13 @@ mod tests {
     #[test]
     fn the_last_answers_of_new_and_pinned_requests_are_kept_apart() {
         let mut tally = Tally::default();
-        for seen in [
-            answer("a", false, 100),
-            answer("a", true, 300),
-            answer("a", true, 200),
-            answer("b", false, 400),
-        ] {
+        for seen in [answer("a", false, 100), answer("a", true, 300), answer("a", true, 200), answer("b", false, 400)] {
             tally.answered(&seen);
         }
-        assert_eq!(
-            tally.releases["a"].last_answer_us,
-            Last {
-                new: Some(100),
-                pinned: Some(300)
-            }
-        );
+        assert_eq!(tally.releases["a"].last_answer_us, Last { new: Some(100), pinned: Some(300) });
         assert_eq!(tally.releases["a"].last_sent_us.pinned, Some(295));
         assert_eq!(tally.releases["b"].last_answer_us.pinned, None);
-        assert_eq!(
-            (tally.releases["a"].new_sessions, tally.releases["a"].turns),
-            (1, 3)
-        );
+        assert_eq!((tally.releases["a"].new_sessions, tally.releases["a"].turns), (1, 3));
     }
 
     #[test]

@@ -126,11 +126,7 @@ impl Agent {
     }
 
     /// Answers one turn. It is carried through and reported even if the client goes away meanwhile.
-    pub async fn answer(
-        self: &Arc<Self>,
-        caller: Caller,
-        received: Option<Assignment>,
-    ) -> Result<Answer, Refused> {
+    pub async fn answer(self: &Arc<Self>, caller: Caller, received: Option<Assignment>) -> Result<Answer, Refused> {
         if self.fault == Some(Fault::FailTurns) {
             return Err(Refused::Fault);
         }
@@ -149,11 +145,7 @@ impl Agent {
         }
     }
 
-    fn name(
-        &self,
-        caller: Caller,
-        received: Option<Assignment>,
-    ) -> Result<(String, Naming), Refused> {
+    fn name(&self, caller: Caller, received: Option<Assignment>) -> Result<(String, Naming), Refused> {
         match caller {
             Caller::New => Ok((self.new_handle(received), Naming::Fresh)),
             Caller::Named(name) => checked(name).map(|name| (name, Naming::Given)),
@@ -166,35 +158,19 @@ impl Agent {
 
     /// A handle of this very release says how it was assigned; one of another release only goes on here.
     fn naming_of(&self, handle: &str) -> Naming {
-        let own = self.pin().is_some_and(|pin| {
-            handle
-                .strip_prefix(&pin)
-                .is_some_and(|rest| rest.starts_with('-'))
-        });
+        let own = self.pin().is_some_and(|pin| handle.strip_prefix(&pin).is_some_and(|rest| rest.starts_with('-')));
         if !own {
             return Naming::Given;
         }
-        Naming::Session(Some(if handle.ends_with(PINNED_MARK) {
-            Assignment::Pinned
-        } else {
-            Assignment::Weighted
-        }))
+        Naming::Session(Some(if handle.ends_with(PINNED_MARK) { Assignment::Pinned } else { Assignment::Weighted }))
     }
 
-    async fn carry_through(
-        &self,
-        conversation: String,
-        naming: Naming,
-        received: Option<Assignment>,
-    ) -> Answer {
+    async fn carry_through(&self, conversation: String, naming: Naming, received: Option<Assignment>) -> Answer {
         let began = SystemTime::now();
-        let turn = self
-            .conversations
-            .begin_turn(&conversation, naming, received);
+        let turn = self.conversations.begin_turn(&conversation, naming, received);
         let outcome = self.player.outcome(self.seed, &conversation, turn.number);
         if turn.starts {
-            self.telemetry
-                .session_started(&conversation, turn.assignment, &outcome.dataset);
+            self.telemetry.session_started(&conversation, turn.assignment, &outcome.dataset);
         }
         tokio::time::sleep(outcome.latency).await;
         self.report(&conversation, began, &outcome);
@@ -213,13 +189,8 @@ impl Agent {
 
     fn report(&self, conversation: &str, began: SystemTime, outcome: &Outcome) {
         let response_id = Uuid::new_v4().to_string();
-        let report = TurnReport {
-            conversation,
-            response_id: &response_id,
-            began,
-            answered: SystemTime::now(),
-            outcome,
-        };
+        let report =
+            TurnReport { conversation, response_id: &response_id, began, answered: SystemTime::now(), outcome };
         self.telemetry.turn_answered(&report);
         match outcome.task_success {
             Some(success) if self.fault != Some(Fault::NoEvaluations) => {
@@ -258,11 +229,7 @@ fn checked(name: String) -> Result<String, Refused> {
 
 /// Filler of exactly `chars` characters: the recorded texts were not published with the table.
 fn text_of(chars: usize) -> String {
-    "Synthetic text of the recorded length. "
-        .chars()
-        .cycle()
-        .take(chars)
-        .collect()
+    "Synthetic text of the recorded length. ".chars().cycle().take(chars).collect()
 }
 
 #[cfg(test)]

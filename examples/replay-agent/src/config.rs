@@ -60,10 +60,7 @@ impl FromStr for Fault {
             "fail-turns" => Ok(Self::FailTurns),
             "no-telemetry" => Ok(Self::NoTelemetry),
             "no-evaluations" => Ok(Self::NoEvaluations),
-            _ => Err(
-                "expected wrong-bytes, not-ready, crash, fail-turns, no-telemetry or no-evaluations"
-                    .to_owned(),
-            ),
+            _ => Err("expected wrong-bytes, not-ready, crash, fail-turns, no-telemetry or no-evaluations".to_owned()),
         }
     }
 }
@@ -82,10 +79,9 @@ impl FromStr for ModelId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            Some((name, version)) if !name.is_empty() && !version.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                version: version.to_owned(),
-            }),
+            Some((name, version)) if !name.is_empty() && !version.is_empty() => {
+                Ok(Self { name: name.to_owned(), version: version.to_owned() })
+            }
             _ => Err("expected name:version, such as gpt-4:0314".to_owned()),
         }
     }
@@ -136,19 +132,15 @@ impl Config {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
         Ok(Self {
-            listen: parsed(&lookup, "REPLAY_LISTEN")?
-                .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 8080))),
+            listen: parsed(&lookup, "REPLAY_LISTEN")?.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 8080))),
             level: parsed(&lookup, "AGENT_CONTRACT_LEVEL")?,
-            release_dir: lookup("AGENT_RELEASE_DIR")
-                .map_or_else(|| RELEASE_DIR.into(), PathBuf::from),
+            release_dir: lookup("AGENT_RELEASE_DIR").map_or_else(|| RELEASE_DIR.into(), PathBuf::from),
             declared_digest: lookup("AGENT_RELEASE_DIGEST"),
             agent: lookup("AGENT_RELEASE_NAME")
                 .or_else(|| lookup("OTEL_SERVICE_NAME"))
                 .unwrap_or_else(|| "replay-agent".to_owned()),
-            fallback_model: parsed(&lookup, "REPLAY_MODEL")?.unwrap_or_else(|| ModelId {
-                name: "gpt-4".to_owned(),
-                version: "0314".to_owned(),
-            }),
+            fallback_model: parsed(&lookup, "REPLAY_MODEL")?
+                .unwrap_or_else(|| ModelId { name: "gpt-4".to_owned(), version: "0314".to_owned() }),
             latency_divisor: parsed::<std::num::NonZeroU32>(&lookup, "REPLAY_LATENCY_DIVISOR")?
                 .map_or(20, std::num::NonZeroU32::get),
             seed: parsed(&lookup, "REPLAY_SEED")?.unwrap_or(0),
@@ -158,10 +150,7 @@ impl Config {
     }
 }
 
-fn parsed<T>(
-    lookup: &impl Fn(&str) -> Option<String>,
-    name: &'static str,
-) -> Result<Option<T>, ConfigError>
+fn parsed<T>(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Option<T>, ConfigError>
 where
     T: FromStr,
     T::Err: fmt::Display,
@@ -171,11 +160,7 @@ where
     };
     match value.parse() {
         Ok(parsed) => Ok(Some(parsed)),
-        Err(error) => Err(ConfigError {
-            name,
-            problem: T::Err::to_string(&error),
-            value,
-        }),
+        Err(error) => Err(ConfigError { name, problem: T::Err::to_string(&error), value }),
     }
 }
 
@@ -184,12 +169,7 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::read(|name| {
-            pairs
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
+        Config::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
@@ -212,23 +192,14 @@ mod tests {
             ("REPLAY_SEED", "-1"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();
-            assert!(
-                message.contains(name) && message.contains(value),
-                "{message}"
-            );
+            assert!(message.contains(name) && message.contains(value), "{message}");
         }
     }
 
     #[test]
     fn the_agent_is_named_by_its_release_first() {
-        let named = read(&[
-            ("AGENT_RELEASE_NAME", "support"),
-            ("OTEL_SERVICE_NAME", "other"),
-        ]);
+        let named = read(&[("AGENT_RELEASE_NAME", "support"), ("OTEL_SERVICE_NAME", "other")]);
         assert_eq!(named.unwrap().agent, "support");
-        assert_eq!(
-            read(&[("OTEL_SERVICE_NAME", "other")]).unwrap().agent,
-            "other"
-        );
+        assert_eq!(read(&[("OTEL_SERVICE_NAME", "other")]).unwrap().agent, "other");
     }
 }

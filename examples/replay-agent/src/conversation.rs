@@ -80,23 +80,13 @@ pub struct Conversations {
 impl Conversations {
     /// Remembers at most `limit` conversations; the oldest are forgotten first.
     pub fn new(limit: usize) -> Self {
-        Self {
-            memory: Mutex::default(),
-            limit,
-        }
+        Self { memory: Mutex::default(), limit }
     }
 
     /// Notes a conversation that was handed out and has had no turn yet.
     pub fn open(&self, id: &str, assignment: Option<Assignment>) {
         self.with(|memory, limit| {
-            memory.insert(
-                id,
-                Known {
-                    assignment,
-                    turns: 0,
-                },
-                limit,
-            );
+            memory.insert(id, Known { assignment, turns: 0 }, limit);
         });
     }
 
@@ -105,17 +95,10 @@ impl Conversations {
         self.with(|memory, limit| {
             if let Some(known) = memory.known.get_mut(id) {
                 known.turns = known.turns.saturating_add(1);
-                return Turn {
-                    number: known.turns,
-                    assignment: known.assignment,
-                    starts: known.turns == JUDGED_TURN,
-                };
+                return Turn { number: known.turns, assignment: known.assignment, starts: known.turns == JUDGED_TURN };
             }
             let turn = first_sight(naming, received);
-            let known = Known {
-                assignment: turn.assignment,
-                turns: turn.number,
-            };
+            let known = Known { assignment: turn.assignment, turns: turn.number };
             memory.insert(id, known, limit);
             turn
         })
@@ -150,18 +133,12 @@ impl Memory {
 /// withdrawn since), where it was counted: here it only goes on. An assigned one begins here, even if a client that
 /// echoes no pin began it elsewhere: rollpin must see such a session on both releases, not on one.
 fn first_sight(naming: Naming, received: Option<Assignment>) -> Turn {
-    let begun = |assignment| Turn {
-        number: JUDGED_TURN,
-        assignment,
-        starts: true,
-    };
+    let begun = |assignment| Turn { number: JUDGED_TURN, assignment, starts: true };
     match (naming, received) {
         (Naming::Session(remembered), _) => begun(remembered),
-        (Naming::Given, Some(Assignment::Pinned)) => Turn {
-            number: JUDGED_TURN + 1,
-            assignment: received,
-            starts: false,
-        },
+        (Naming::Given, Some(Assignment::Pinned)) => {
+            Turn { number: JUDGED_TURN + 1, assignment: received, starts: false }
+        }
         (Naming::Fresh, _) | (Naming::Given, Some(Assignment::Weighted) | None) => begun(received),
     }
 }
@@ -199,11 +176,7 @@ mod tests {
 
     #[test]
     fn a_client_without_echo_is_seen_to_start_here_too() {
-        assert!(
-            Conversations::new(10)
-                .begin_turn("a", Naming::Given, WEIGHTED)
-                .starts
-        );
+        assert!(Conversations::new(10).begin_turn("a", Naming::Given, WEIGHTED).starts);
     }
 
     #[test]

@@ -11,10 +11,7 @@ pub fn draw(seed: u64, conversation: &str, turn: u32, purpose: &str) -> u64 {
     hash.update(purpose.as_bytes());
     hash.update([0]);
     hash.update(conversation.as_bytes());
-    hash.finalize()
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    hash.finalize().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// A position below `len`; `None` for an empty list. The bias is below `len / 2^64`.
@@ -34,13 +31,8 @@ mod tests {
 
     #[test]
     fn a_rate_is_met_over_many_conversations() {
-        let hits = (0..20_000)
-            .filter(|n| happens(draw(7, &format!("c{n}"), 1, "x"), 0.3))
-            .count();
-        assert!(
-            (5_800..6_200).contains(&hits),
-            "{hits} of 20000 at rate 0.3"
-        );
+        let hits = (0..20_000).filter(|n| happens(draw(7, &format!("c{n}"), 1, "x"), 0.3)).count();
+        assert!((5_800..6_200).contains(&hits), "{hits} of 20000 at rate 0.3");
     }
 
     #[test]
@@ -53,12 +45,7 @@ mod tests {
     fn seed_conversation_turn_and_purpose_all_matter() {
         let base = draw(1, "a", 1, "x");
         assert_eq!(base, draw(1, "a", 1, "x"));
-        for other in [
-            draw(2, "a", 1, "x"),
-            draw(1, "b", 1, "x"),
-            draw(1, "a", 2, "x"),
-            draw(1, "a", 1, "y"),
-        ] {
+        for other in [draw(2, "a", 1, "x"), draw(1, "b", 1, "x"), draw(1, "a", 2, "x"), draw(1, "a", 1, "y")] {
             assert_ne!(base, other);
         }
     }

@@ -47,41 +47,26 @@ pub fn router(agent: &Arc<Agent>) -> Router {
         .route("/v1/turn", post(turn))
         .merge(mcp::router(agent))
         .layer(middleware::from_fn_with_state(Arc::clone(agent), pinned));
-    let routes = if agent.level == ContractLevel::Plain {
-        doors
-    } else {
-        doors.merge(contract)
-    };
-    routes
-        .route("/healthz", get(|| async { "ok\n" }))
-        .with_state(Arc::clone(agent))
+    let routes = if agent.level == ContractLevel::Plain { doors } else { doors.merge(contract) };
+    routes.route("/healthz", get(|| async { "ok\n" })).with_state(Arc::clone(agent))
 }
 
 /// What the gateway said about this request.
 pub fn assignment_of(headers: &HeaderMap) -> Option<Assignment> {
-    headers
-        .get(ASSIGNMENT_HEADER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(Assignment::parse)
+    headers.get(ASSIGNMENT_HEADER).and_then(|value| value.to_str().ok()).and_then(Assignment::parse)
 }
 
 async fn attest(State(agent): State<Arc<Agent>>, Path(pin): Path<String>) -> Response {
     let loaded = agent.release.map(|digest| digest.oci());
     match agent.attest(&pin) {
         Ok(()) => Json(json!({ "loaded": loaded })).into_response(),
-        Err(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "loaded": loaded, "reason": reason })),
-        )
-            .into_response(),
+        Err(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "loaded": loaded, "reason": reason }))).into_response()
+        }
     }
 }
 
-async fn turn(
-    State(agent): State<Arc<Agent>>,
-    headers: HeaderMap,
-    Json(request): Json<TurnRequest>,
-) -> Response {
+async fn turn(State(agent): State<Arc<Agent>>, headers: HeaderMap, Json(request): Json<TurnRequest>) -> Response {
     let caller = request.conversation_id.map_or(Caller::New, Caller::Named);
     match agent.answer(caller, assignment_of(&headers)).await {
         Ok(answer) => {

@@ -79,8 +79,7 @@ enum StartError {
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "info,rmcp=warn".into()),
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,rmcp=warn".into()),
         )
         .with_ansi(false)
         .init();
@@ -105,10 +104,7 @@ fn run() -> Result<(), StartError> {
     if config.fault == Some(Fault::Crash) {
         return Err(StartError::Told);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::Runtime)?;
     let served = runtime.block_on(serve(&config, &agent));
     runtime.shutdown_timeout(Duration::from_millis(50));
     agent.telemetry.stop(FLUSH);
@@ -126,22 +122,12 @@ fn build(config: &Config) -> Result<Agent, StartError> {
         (None, Some(_)) => ContractLevel::Attesting,
         (None, None) => ContractLevel::Plain,
     };
-    let shown = if model.name == "scripted" {
-        model.name.clone()
-    } else {
-        model.to_string()
-    };
+    let shown = if model.name == "scripted" { model.name.clone() } else { model.to_string() };
     // A plain container keeps nothing of the contract, whatever is mounted.
     let attested = loaded.filter(|_| level > ContractLevel::Plain);
     let release = attested.as_ref().map(|release| release.digest);
-    let identity = Identity {
-        agent: config.agent.clone(),
-        provider,
-        model: shown.clone(),
-        release,
-    };
-    let send =
-        config.otlp && level > ContractLevel::Plain && config.fault != Some(Fault::NoTelemetry);
+    let identity = Identity { agent: config.agent.clone(), provider, model: shown.clone(), release };
+    let send = config.otlp && level > ContractLevel::Plain && config.fault != Some(Fault::NoTelemetry);
     Ok(Agent {
         name: config.agent.clone(),
         model: shown,
@@ -160,9 +146,7 @@ fn build(config: &Config) -> Result<Agent, StartError> {
 /// The mounted release. Level 0 may run without one; a level that attests may not.
 fn load(config: &Config) -> Result<Option<Release>, StartError> {
     let mounted = config.release_dir.join("manifest.json").exists();
-    let may_run_without = config
-        .level
-        .is_none_or(|level| level == ContractLevel::Plain);
+    let may_run_without = config.level.is_none_or(|level| level == ContractLevel::Plain);
     if !mounted && may_run_without {
         return Ok(None);
     }
@@ -180,10 +164,7 @@ fn model_of(release: &Release) -> Result<(String, ModelId), StartError> {
             .map(str::to_owned)
             .ok_or(StartError::ModelField { field })
     };
-    let model = ModelId {
-        name: field("name")?,
-        version: field("version")?,
-    };
+    let model = ModelId { name: field("name")?, version: field("version")? };
     Ok((field("provider")?, model))
 }
 
@@ -193,18 +174,13 @@ fn objection(config: &Config, release: &Release) -> Option<String> {
         return Some(mismatch.to_string());
     }
     match &config.declared_digest {
-        Some(declared) if *declared != release.digest.oci() => {
-            Some(format!("AGENT_RELEASE_DIGEST is {declared}"))
-        }
+        Some(declared) if *declared != release.digest.oci() => Some(format!("AGENT_RELEASE_DIGEST is {declared}")),
         Some(_) | None => None,
     }
 }
 
 async fn serve(config: &Config, agent: &Arc<Agent>) -> Result<(), StartError> {
-    let failed = |cause| StartError::Serve {
-        address: config.listen,
-        cause,
-    };
+    let failed = |cause| StartError::Serve { address: config.listen, cause };
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;

@@ -14,9 +14,8 @@ use axum::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, Implementation,
-        InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, InitializeRequestParams,
+        InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, Tool,
     },
     service::RequestContext,
     transport::streamable_http_server::{
@@ -38,22 +37,15 @@ type HandedOut = Arc<OnceLock<String>>;
 
 /// `/mcp`.
 pub fn router(agent: &Arc<Agent>) -> Router<Arc<Agent>> {
-    let server = McpDoor {
-        agent: Arc::clone(agent),
-    };
+    let server = McpDoor { agent: Arc::clone(agent) };
     // The gateway in front decides which hosts exist; the SDK's own list knows loopback names only.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .disable_allowed_hosts();
-    let service = StreamableHttpService::new(
-        move || Ok(server.clone()),
-        Arc::new(NeverSessionManager::default()),
-        config,
-    );
-    Router::new()
-        .route_service("/mcp", service)
-        .layer(middleware::from_fn_with_state(Arc::clone(agent), sessions))
+    let service =
+        StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
+    Router::new().route_service("/mcp", service).layer(middleware::from_fn_with_state(Arc::clone(agent), sessions))
 }
 
 /// Ends sessions, and hands out the id of a new one.
@@ -67,10 +59,7 @@ async fn sessions(State(agent): State<Arc<Agent>>, mut request: Request, next: N
     let handed_out = HandedOut::default();
     request.extensions_mut().insert(Arc::clone(&handed_out));
     let mut response = next.run(request).await;
-    if let Some(id) = handed_out
-        .get()
-        .and_then(|id| HeaderValue::try_from(id).ok())
-    {
+    if let Some(id) = handed_out.get().and_then(|id| HeaderValue::try_from(id).ok()) {
         response.headers_mut().insert(SESSION_HEADER, id);
     }
     response
@@ -88,10 +77,7 @@ struct McpDoor {
 impl ServerHandler for McpDoor {
     fn get_info(&self) -> InitializeResult {
         InitializeResult::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(Implementation::new(
-                self.agent.name.clone(),
-                env!("CARGO_PKG_VERSION"),
-            ))
+            .with_server_info(Implementation::new(self.agent.name.clone(), env!("CARGO_PKG_VERSION")))
             .with_instructions("Ask whether a number is prime; answers are replayed recordings.")
     }
 
@@ -101,9 +87,7 @@ impl ServerHandler for McpDoor {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         let result = self.negotiate_initialize(&request)?;
-        if let Some(handed_out) =
-            parts_of(&context).and_then(|parts| parts.extensions.get::<HandedOut>())
-        {
+        if let Some(handed_out) = parts_of(&context).and_then(|parts| parts.extensions.get::<HandedOut>()) {
             // A request is initialized once; a second value could not be sent anyway.
             let _ = handed_out.set(self.agent.open(received_by(&context)));
         }
@@ -115,16 +99,11 @@ impl ServerHandler for McpDoor {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(vec![
-            open_conversation(),
-            ask(),
-        ]))
+        Ok(ListToolsResult::with_all_items(vec![open_conversation(), ask()]))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        [open_conversation(), ask()]
-            .into_iter()
-            .find(|tool| tool.name == name)
+        [open_conversation(), ask()].into_iter().find(|tool| tool.name == name)
     }
 
     async fn call_tool(
@@ -172,9 +151,7 @@ impl McpDoor {
                 "model": answer.model,
                 "dataset": answer.dataset,
             }))),
-            Err(refused @ Refused::BadName) => {
-                Err(ErrorData::invalid_params(refused.to_string(), None))
-            }
+            Err(refused @ Refused::BadName) => Err(ErrorData::invalid_params(refused.to_string(), None)),
             Err(refused @ (Refused::Fault | Refused::Lost)) => {
                 Err(ErrorData::internal_error(refused.to_string(), None))
             }
@@ -183,20 +160,14 @@ impl McpDoor {
 }
 
 /// The handle in the arguments, else the session of the older revision, else a new conversation.
-fn caller_of(
-    arguments: &Map<String, Value>,
-    context: &RequestContext<RoleServer>,
-) -> Result<Caller, ErrorData> {
+fn caller_of(arguments: &Map<String, Value>, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
     if !arguments.get("text").is_some_and(Value::is_string) {
         return Err(ErrorData::invalid_params("ask needs text: a string", None));
     }
     match arguments.get("conversation") {
         Some(Value::String(handle)) => Ok(Caller::Handle(handle.clone())),
         Some(Value::Null) | None => Ok(session_in(context).map_or(Caller::New, Caller::Handle)),
-        Some(_) => Err(ErrorData::invalid_params(
-            "conversation must be a string",
-            None,
-        )),
+        Some(_) => Err(ErrorData::invalid_params("conversation must be a string", None)),
     }
 }
 
@@ -243,8 +214,6 @@ fn ask() -> Tool {
 fn object(schema: Value) -> Map<String, Value> {
     match schema {
         Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Map::new()
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
 }

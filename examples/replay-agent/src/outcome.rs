@@ -69,19 +69,13 @@ impl Player {
         if model.name == "scripted" {
             return Ok(Self::Scripted(model.version.parse()?));
         }
-        Ok(Self::Recorded {
-            rows: rows_of(model)?,
-            latency_divisor,
-        })
+        Ok(Self::Recorded { rows: rows_of(model)?, latency_divisor })
     }
 
     /// The outcome of turn `turn` (from 1) of a conversation: the same for the same seed, wherever it is played.
     pub fn outcome(&self, seed: u64, conversation: &str, turn: u32) -> Outcome {
         match self {
-            Self::Recorded {
-                rows,
-                latency_divisor,
-            } => recorded(rows, *latency_divisor, seed, conversation, turn),
+            Self::Recorded { rows, latency_divisor } => recorded(rows, *latency_divisor, seed, conversation, turn),
             Self::Scripted(script) => scripted(script, seed, conversation, turn),
         }
     }
@@ -95,11 +89,7 @@ fn recorded(rows: &[Row], divisor: u32, seed: u64, conversation: &str, turn: u32
     let row = if judged {
         question
     } else {
-        let kin: Vec<Row> = rows
-            .iter()
-            .filter(|row| row.dataset == question.dataset)
-            .copied()
-            .collect();
+        let kin: Vec<Row> = rows.iter().filter(|row| row.dataset == question.dataset).copied().collect();
         chosen(&kin, draw(seed, conversation, turn, "question"))
     };
     Outcome {
@@ -117,16 +107,12 @@ fn recorded(rows: &[Row], divisor: u32, seed: u64, conversation: &str, turn: u32
 
 /// The table is never empty: `rows_of` refuses an arm without rows.
 fn chosen(rows: &[Row], number: u64) -> Row {
-    pick(number, rows.len())
-        .and_then(|position| rows.get(position))
-        .copied()
-        .unwrap_or_default()
+    pick(number, rows.len()).and_then(|position| rows.get(position)).copied().unwrap_or_default()
 }
 
 fn scripted(script: &Script, seed: u64, conversation: &str, turn: u32) -> Outcome {
     let judged = turn == JUDGED_TURN;
-    let event =
-        |purpose: &str, rate: f64| judged && happens(draw(seed, conversation, turn, purpose), rate);
+    let event = |purpose: &str, rate: f64| judged && happens(draw(seed, conversation, turn, purpose), rate);
     let half = draw(seed, conversation, JUDGED_TURN, "dataset") % 2;
     let empty = event("empty_output", script.empty_output);
     let sent = judged && !event("missing", script.missing);
@@ -148,10 +134,7 @@ mod tests {
     use super::*;
 
     fn player(name: &str, version: &str) -> Player {
-        let model = ModelId {
-            name: name.to_owned(),
-            version: version.to_owned(),
-        };
+        let model = ModelId { name: name.to_owned(), version: version.to_owned() };
         Player::of(&model, 20).unwrap()
     }
 
@@ -173,10 +156,7 @@ mod tests {
             ("0613", "composite", 0.98),
         ] {
             let rate = success_rate(&player("gpt-4", version), dataset);
-            assert!(
-                (rate - recorded).abs() < 0.03,
-                "{version} {dataset}: {rate} instead of {recorded}"
-            );
+            assert!((rate - recorded).abs() < 0.03, "{version} {dataset}: {rate} instead of {recorded}");
         }
     }
 
@@ -198,25 +178,16 @@ mod tests {
         let (older, newer) = (player("gpt-4", "0314"), player("gpt-4", "0613"));
         for n in 0..200 {
             let conversation = format!("c{n}");
-            assert_eq!(
-                older.outcome(9, &conversation, 1).dataset,
-                newer.outcome(9, &conversation, 1).dataset
-            );
+            assert_eq!(older.outcome(9, &conversation, 1).dataset, newer.outcome(9, &conversation, 1).dataset);
         }
     }
 
     #[test]
     fn a_script_s_rates_are_met() {
-        let player = player(
-            "scripted",
-            "task_success=0.7,tool_error=0.2,empty_output=0.1,missing=0.5",
-        );
-        let all: Vec<Outcome> = (0..10_000)
-            .map(|n| player.outcome(1, &format!("c{n}"), 1))
-            .collect();
-        let share = |test: fn(&Outcome) -> bool| {
-            all.iter().filter(|outcome| test(outcome)).count() as f64 / all.len() as f64
-        };
+        let player = player("scripted", "task_success=0.7,tool_error=0.2,empty_output=0.1,missing=0.5");
+        let all: Vec<Outcome> = (0..10_000).map(|n| player.outcome(1, &format!("c{n}"), 1)).collect();
+        let share =
+            |test: fn(&Outcome) -> bool| all.iter().filter(|outcome| test(outcome)).count() as f64 / all.len() as f64;
         assert!((share(|o| o.tool_error) - 0.2).abs() < 0.02);
         assert!((share(|o| o.chars == 0) - 0.1).abs() < 0.02);
         assert!((share(|o| o.task_success.is_none()) - 0.5).abs() < 0.02);
@@ -228,9 +199,6 @@ mod tests {
         let model: ModelId = "gpt-5:0101".parse().unwrap();
         let error = Player::of(&model, 20).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(
-            cause.contains("gpt-5-0101") && cause.contains("gpt-4-0613"),
-            "{cause}"
-        );
+        assert!(cause.contains("gpt-5-0101") && cause.contains("gpt-4-0613"), "{cause}");
     }
 }

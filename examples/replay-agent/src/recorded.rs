@@ -48,9 +48,7 @@ impl Row {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Rounded, at least 0, at most a few dozen.
     pub fn input_tokens(&self) -> u32 {
         let output = f64::from(self.output_tokens) * DOLLARS_PER_OUTPUT_TOKEN;
-        ((self.cost_usd - output) / DOLLARS_PER_INPUT_TOKEN)
-            .round()
-            .max(0.0) as u32
+        ((self.cost_usd - output) / DOLLARS_PER_INPUT_TOKEN).round().max(0.0) as u32
     }
 }
 
@@ -58,9 +56,7 @@ impl Row {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TableError {
     /// No row has this arm.
-    #[error(
-        "no recorded answers of {model}; there are some of gpt-4-0314 and gpt-4-0613, or use name: scripted"
-    )]
+    #[error("no recorded answers of {model}; there are some of gpt-4-0314 and gpt-4-0613, or use name: scripted")]
     UnknownModel {
         /// `name-version`.
         model: String,
@@ -83,10 +79,7 @@ pub fn rows_of(model: &ModelId) -> Result<Vec<Row>, TableError> {
         if number == 0 && line == HEADER {
             continue;
         }
-        let damaged = || TableError::Damaged {
-            line: number + 1,
-            text: line.to_owned(),
-        };
+        let damaged = || TableError::Damaged { line: number + 1, text: line.to_owned() };
         let (row_arm, row) = parse(line).ok_or_else(damaged)?;
         if row_arm == arm {
             rows.push(row);
@@ -138,12 +131,7 @@ mod tests {
 
     #[test]
     fn both_snapshots_hold_the_same_thousand_questions_in_the_same_order() {
-        let keys = |version| -> Vec<_> {
-            rows(version)
-                .iter()
-                .map(|row| (row.dataset, row.id))
-                .collect()
-        };
+        let keys = |version| -> Vec<_> { rows(version).iter().map(|row| (row.dataset, row.id)).collect() };
         assert_eq!(keys("0314").len(), 1_000);
         assert_eq!(keys("0314"), keys("0613"));
     }
@@ -152,14 +140,8 @@ mod tests {
     fn the_price_leaves_thirty_input_tokens_nearly_everywhere() {
         for version in ["0314", "0613"] {
             let tokens: Vec<u32> = rows(version).iter().map(Row::input_tokens).collect();
-            assert!(
-                tokens.iter().filter(|count| **count == 30).count() >= 990,
-                "{version}"
-            );
-            assert!(
-                tokens.iter().all(|count| (30..=80).contains(count)),
-                "{version}"
-            );
+            assert!(tokens.iter().filter(|count| **count == 30).count() >= 990, "{version}");
+            assert!(tokens.iter().all(|count| (30..=80).contains(count)), "{version}");
         }
     }
 
@@ -171,12 +153,9 @@ mod tests {
 
     #[test]
     fn a_damaged_line_is_no_row() {
-        for line in [
-            "",
-            "prime,gpt-4-0314,1,2,1,3,4,1.0,0.1",
-            "prime,gpt-4-0314,1,1,1,3,4,1.0",
-            "prime,a,1,1,1,3,4,-1,0.1",
-        ] {
+        for line in
+            ["", "prime,gpt-4-0314,1,2,1,3,4,1.0,0.1", "prime,gpt-4-0314,1,1,1,3,4,1.0", "prime,a,1,1,1,3,4,-1,0.1"]
+        {
             assert_eq!(parse(line), None, "{line}");
         }
     }

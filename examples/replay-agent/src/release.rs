@@ -50,9 +50,7 @@ pub struct Release {
 
 /// A blob that is not the one which the manifest names.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error(
-    "{component}.json is {found} ({found_size} bytes), the manifest names {named} ({named_size} bytes)"
-)]
+#[error("{component}.json is {found} ({found_size} bytes), the manifest names {named} ({named_size} bytes)")]
 pub struct BlobMismatch {
     component: String,
     named: String,
@@ -111,11 +109,7 @@ pub fn load(dir: &Path, stale_copy: bool) -> Result<Release, LoadError> {
     if stale_copy {
         bytes.push(b'\n');
     }
-    let mut release = Release {
-        digest: Digest::of(&bytes),
-        components: BTreeMap::new(),
-        mismatches: Vec::new(),
-    };
+    let mut release = Release { digest: Digest::of(&bytes), components: BTreeMap::new(), mismatches: Vec::new() };
     for layer in manifest.layers {
         load_layer(dir, &layer, &mut release)?;
     }
@@ -136,9 +130,7 @@ fn load_layer(dir: &Path, layer: &Layer, release: &mut Release) -> Result<(), Lo
             found_size: bytes.len(),
         });
     }
-    release
-        .components
-        .insert(component.to_owned(), parse(&path, &bytes)?);
+    release.components.insert(component.to_owned(), parse(&path, &bytes)?);
     Ok(())
 }
 
@@ -148,23 +140,15 @@ fn component_of(media_type: &str) -> Result<&str, LoadError> {
         .strip_prefix(MEDIA_PREFIX)
         .and_then(|rest| rest.strip_suffix(MEDIA_SUFFIX))
         .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
-        .ok_or_else(|| LoadError::ForeignLayer {
-            media_type: media_type.to_owned(),
-        })
+        .ok_or_else(|| LoadError::ForeignLayer { media_type: media_type.to_owned() })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|cause| LoadError::Read {
-        path: path.to_owned(),
-        cause,
-    })
+    fs::read(path).map_err(|cause| LoadError::Read { path: path.to_owned(), cause })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, LoadError> {
-    serde_json::from_slice(bytes).map_err(|cause| LoadError::Parse {
-        path: path.to_owned(),
-        cause,
-    })
+    serde_json::from_slice(bytes).map_err(|cause| LoadError::Parse { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]
@@ -222,14 +206,8 @@ mod tests {
         write_worked(&dir);
         let release = load(&dir, false).unwrap();
         assert!(release.mismatches.is_empty());
-        assert_eq!(
-            release.digest.oci(),
-            "sha256:1e5eecca759e06b8b5579d8373b3d9a8e51ae465cba2343478d291d2312076d5"
-        );
-        assert_eq!(
-            release.digest.base32(),
-            "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq"
-        );
+        assert_eq!(release.digest.oci(), "sha256:1e5eecca759e06b8b5579d8373b3d9a8e51ae465cba2343478d291d2312076d5");
+        assert_eq!(release.digest.base32(), "dzpozstvtydlrnkxtwbxhm6zvdsrvzdfzordindy2ki5emjao3kq");
         assert_eq!(release.components["model"]["version"], "20251001");
         fs::remove_dir_all(dir).unwrap();
     }
@@ -241,11 +219,7 @@ mod tests {
         fs::write(dir.join("prompt.json"), r#"{"messages":[]}"#).unwrap();
         let release = load(&dir, false).unwrap();
         assert_eq!(release.mismatches.len(), 1);
-        assert!(
-            release.mismatches[0]
-                .to_string()
-                .starts_with("prompt.json is sha256:")
-        );
+        assert!(release.mismatches[0].to_string().starts_with("prompt.json is sha256:"));
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -253,10 +227,7 @@ mod tests {
     fn a_stale_copy_has_another_digest() {
         let dir = scratch("stale");
         write_worked(&dir);
-        assert_ne!(
-            load(&dir, true).unwrap().digest,
-            load(&dir, false).unwrap().digest
-        );
+        assert_ne!(load(&dir, true).unwrap().digest, load(&dir, false).unwrap().digest);
         fs::remove_dir_all(dir).unwrap();
     }
 

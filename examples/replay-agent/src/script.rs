@@ -86,13 +86,9 @@ impl FromStr for Script {
         let mut script = Self::default();
         let mut seen: Vec<&str> = Vec::new();
         for part in text.split(',').map(str::trim) {
-            let (key, value) = part.split_once('=').ok_or_else(|| ScriptError::NotAPair {
-                part: part.to_owned(),
-            })?;
+            let (key, value) = part.split_once('=').ok_or_else(|| ScriptError::NotAPair { part: part.to_owned() })?;
             if seen.contains(&key) {
-                return Err(ScriptError::Twice {
-                    key: key.to_owned(),
-                });
+                return Err(ScriptError::Twice { key: key.to_owned() });
             }
             seen.push(key);
             script.set(key, value)?;
@@ -116,9 +112,7 @@ impl Script {
             "chars" => self.chars = count(key, value, 100_000)? as usize,
             "out_tok" => self.output_tokens = count(key, value, 100_000)?,
             _ => {
-                return Err(ScriptError::UnknownKey {
-                    key: key.to_owned(),
-                });
+                return Err(ScriptError::UnknownKey { key: key.to_owned() });
             }
         }
         Ok(())
@@ -126,11 +120,7 @@ impl Script {
 }
 
 fn rate(key: &str, value: &str) -> Result<f64, ScriptError> {
-    value
-        .parse()
-        .ok()
-        .filter(|rate| (0.0..=1.0).contains(rate))
-        .ok_or_else(|| bad(key, value, "a rate from 0 to 1"))
+    value.parse().ok().filter(|rate| (0.0..=1.0).contains(rate)).ok_or_else(|| bad(key, value, "a rate from 0 to 1"))
 }
 
 fn count(key: &str, value: &str, most: u32) -> Result<u32, ScriptError> {
@@ -142,11 +132,7 @@ fn count(key: &str, value: &str, most: u32) -> Result<u32, ScriptError> {
 }
 
 fn bad(key: &str, value: &str, expected: &'static str) -> ScriptError {
-    ScriptError::BadValue {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        expected,
-    }
+    ScriptError::BadValue { key: key.to_owned(), value: value.to_owned(), expected }
 }
 
 #[cfg(test)]
@@ -155,14 +141,11 @@ mod tests {
 
     #[test]
     fn a_script_sets_what_it_names_and_nothing_else() {
-        let script: Script = "task_success=0.95,tool_error=0.0,schema_violation=0,empty_output=0,truncated=0,latency_ms=7"
-            .parse()
-            .unwrap();
-        let expected = Script {
-            task_success: 0.95,
-            latency: Duration::from_millis(7),
-            ..Script::default()
-        };
+        let script: Script =
+            "task_success=0.95,tool_error=0.0,schema_violation=0,empty_output=0,truncated=0,latency_ms=7"
+                .parse()
+                .unwrap();
+        let expected = Script { task_success: 0.95, latency: Duration::from_millis(7), ..Script::default() };
         assert_eq!(script, expected);
     }
 

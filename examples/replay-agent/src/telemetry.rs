@@ -6,10 +6,7 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::{
     Array, Context, KeyValue, StringValue, Value,
     logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity},
-    trace::{
-        Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
-        TracerProvider as _,
-    },
+    trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _},
 };
 use opentelemetry_otlp::{LogExporter, SpanExporter};
 use opentelemetry_sdk::{
@@ -96,17 +93,9 @@ impl Telemetry {
     }
 
     /// A session starts here. Sent at once, before the answer, so that a turn which never ends was still begun.
-    pub fn session_started(
-        &self,
-        conversation: &str,
-        assignment: Option<Assignment>,
-        dataset: &str,
-    ) {
+    pub fn session_started(&self, conversation: &str, assignment: Option<Assignment>, dataset: &str) {
         let mut attributes = vec![
-            (
-                "gen_ai.conversation.id",
-                AnyValue::from(conversation.to_owned()),
-            ),
+            ("gen_ai.conversation.id", AnyValue::from(conversation.to_owned())),
             ("rollpin.slice.dataset", AnyValue::from(dataset.to_owned())),
         ];
         if let Some(assignment) = assignment {
@@ -130,28 +119,13 @@ impl Telemetry {
             "gen_ai.evaluation.result",
             vec![
                 ("gen_ai.evaluation.name", AnyValue::from("task_success")),
-                (
-                    "gen_ai.evaluation.score.value",
-                    AnyValue::from(f64::from(u8::from(success))),
-                ),
-                (
-                    "gen_ai.evaluation.score.label",
-                    AnyValue::from(if success { "pass" } else { "fail" }),
-                ),
-                (
-                    "gen_ai.conversation.id",
-                    AnyValue::from(turn.conversation.to_owned()),
-                ),
-                (
-                    "gen_ai.response.id",
-                    AnyValue::from(turn.response_id.to_owned()),
-                ),
+                ("gen_ai.evaluation.score.value", AnyValue::from(f64::from(u8::from(success)))),
+                ("gen_ai.evaluation.score.label", AnyValue::from(if success { "pass" } else { "fail" })),
+                ("gen_ai.conversation.id", AnyValue::from(turn.conversation.to_owned())),
+                ("gen_ai.response.id", AnyValue::from(turn.response_id.to_owned())),
                 ("rollpin.judge.model", AnyValue::from("recorded-label")),
                 ("rollpin.judge.prompt_hash", AnyValue::from("none")),
-                (
-                    "rollpin.judge.dataset_hash",
-                    AnyValue::from(self.dataset_hash.clone()),
-                ),
+                ("rollpin.judge.dataset_hash", AnyValue::from(self.dataset_hash.clone())),
             ],
         );
     }
@@ -161,10 +135,7 @@ impl Telemetry {
         self.event(
             "rollpin.session.end",
             vec![
-                (
-                    "gen_ai.conversation.id",
-                    AnyValue::from(conversation.to_owned()),
-                ),
+                ("gen_ai.conversation.id", AnyValue::from(conversation.to_owned())),
                 ("rollpin.outcome", AnyValue::from("completed")),
             ],
         );
@@ -172,10 +143,7 @@ impl Telemetry {
 
     /// Sends what waits and stops; at most `patience` for each of the two signals.
     pub fn stop(&self, patience: Duration) {
-        for result in [
-            self.events.shutdown_with_timeout(patience),
-            self.spans.shutdown_with_timeout(patience),
-        ] {
+        for result in [self.events.shutdown_with_timeout(patience), self.spans.shutdown_with_timeout(patience)] {
             if let Err(error) = result {
                 tracing::warn!(%error, "some telemetry was not sent before the end");
             }
@@ -221,16 +189,10 @@ impl Telemetry {
                 KeyValue::new("gen_ai.response.model", self.identity.model.clone()),
                 KeyValue::new("gen_ai.response.id", turn.response_id.to_owned()),
                 KeyValue::new("gen_ai.conversation.id", turn.conversation.to_owned()),
-                KeyValue::new(
-                    "gen_ai.response.finish_reasons",
-                    Value::Array(Array::String(vec![finish])),
-                ),
+                KeyValue::new("gen_ai.response.finish_reasons", Value::Array(Array::String(vec![finish]))),
                 KeyValue::new("gen_ai.usage.input_tokens", i64::from(*input_tokens)),
                 KeyValue::new("gen_ai.usage.output_tokens", i64::from(*output_tokens)),
-                KeyValue::new(
-                    "rollpin.output.length",
-                    i64::try_from(*chars).unwrap_or(i64::MAX),
-                ),
+                KeyValue::new("rollpin.output.length", i64::try_from(*chars).unwrap_or(i64::MAX)),
                 KeyValue::new("rollpin.output.empty", *chars == 0),
                 KeyValue::new("rollpin.schema_violation", *schema_violation),
             ])
@@ -295,23 +257,15 @@ fn resource_of(identity: &Identity) -> Resource {
 }
 
 fn span_processor() -> Result<BatchSpanProcessor, TelemetryError> {
-    let config = trace::BatchConfigBuilder::default()
-        .with_scheduled_delay(EXPORT_DELAY)
-        .with_max_queue_size(QUEUE)
-        .build();
+    let config =
+        trace::BatchConfigBuilder::default().with_scheduled_delay(EXPORT_DELAY).with_max_queue_size(QUEUE).build();
     let exporter = SpanExporter::builder().with_http().build()?;
-    Ok(BatchSpanProcessor::builder(exporter)
-        .with_batch_config(config)
-        .build())
+    Ok(BatchSpanProcessor::builder(exporter).with_batch_config(config).build())
 }
 
 fn event_processor() -> Result<BatchLogProcessor, TelemetryError> {
-    let config = logs::BatchConfigBuilder::default()
-        .with_scheduled_delay(EXPORT_DELAY)
-        .with_max_queue_size(QUEUE)
-        .build();
+    let config =
+        logs::BatchConfigBuilder::default().with_scheduled_delay(EXPORT_DELAY).with_max_queue_size(QUEUE).build();
     let exporter = LogExporter::builder().with_http().build()?;
-    Ok(BatchLogProcessor::builder(exporter)
-        .with_batch_config(config)
-        .build())
+    Ok(BatchLogProcessor::builder(exporter).with_batch_config(config).build())
 }

@@ -204,7 +204,11 @@ fn a_missing_signal_never_advances_and_ends_without_blame() {
     world.apply("b", Behavior::silent());
     world.run(590);
     assert_eq!(world.status.phase, Some(Phase::Progressing));
-    assert!(world.status.message.clone().unwrap().contains("Insufficient: task_success is not reported"), "{:?}", world.status.message);
+    assert!(
+        world.status.message.clone().unwrap().contains("Insufficient: task_success is not reported"),
+        "{:?}",
+        world.status.message
+    );
     let Some(State::Canary(canary)) = &world.status.state else { panic!() };
     assert_eq!(canary.step, 0, "it stayed at its first step");
     world.run(60);
@@ -220,7 +224,9 @@ fn a_missing_signal_never_advances_and_ends_without_blame() {
 
 #[test]
 fn a_deadline_may_hold_or_promote_where_the_policy_says_so() {
-    for (choice, phase) in [(OnInconclusive::Hold, Phase::Paused), (OnInconclusive::PromoteIfNoRegression, Phase::Baking)] {
+    for (choice, phase) in
+        [(OnInconclusive::Hold, Phase::Paused), (OnInconclusive::PromoteIfNoRegression, Phase::Baking)]
+    {
         let mut world = serving(SEED);
         world.policy.on_inconclusive = choice;
         world.policy.deadline_seconds = 20;
@@ -234,7 +240,8 @@ fn a_deadline_may_hold_or_promote_where_the_policy_says_so() {
 #[test]
 fn a_pause_step_waits_for_its_time_or_for_a_person() {
     let mut world = serving(SEED);
-    world.policy.steps = vec![weight(5), Step::Pause { seconds: Some(20) }, weight(50), Step::Pause { seconds: None }, weight(100)];
+    world.policy.steps =
+        vec![weight(5), Step::Pause { seconds: Some(20) }, weight(50), Step::Pause { seconds: None }, weight(100)];
     world.apply("b", Behavior::failing(0.05));
     world.run_to(Phase::Paused, 60);
     world.run_to(Phase::Progressing, 30);

@@ -13,9 +13,13 @@ use rollpin_crds::status::{AgentReleaseStatus, Phase, ReleaseRef, State};
 use rollpin_engine::decide::{Decision, decide};
 use rollpin_engine::evidence::attempt::Arms;
 use rollpin_engine::evidence::{Assignment, Attempt, Kind, Limits, Signal, Start, Turn};
-use rollpin_engine::observed::{BaselineSeen, CommandSeen, Identity, Observed, PastAttempt, PodProblem, RevisionSeen, RouteSeen, Wanted};
+use rollpin_engine::observed::{
+    BaselineSeen, CommandSeen, Identity, Observed, PastAttempt, PodProblem, RevisionSeen, RouteSeen, Wanted,
+};
 use rollpin_engine::plan::{Plan, plan};
-use rollpin_engine::policy::{Baseline, Carrier, GatePolicy, OnInconclusive, OnRollback, Policy, ReadyWhen, Settings, Step, StrataPolicy};
+use rollpin_engine::policy::{
+    Baseline, Carrier, GatePolicy, OnInconclusive, OnRollback, Policy, ReadyWhen, Settings, Step, StrataPolicy,
+};
 use rollpin_engine::record::{self, Replay};
 
 /// How the sessions of a release end.
@@ -161,7 +165,10 @@ impl World {
                 return;
             }
         }
-        panic!("seed {}: {phase:?} was not reached in {seconds} s; {:?}: {:?}", self.seed, self.status.phase, self.status.message);
+        panic!(
+            "seed {}: {phase:?} was not reached in {seconds} s; {:?}: {:?}",
+            self.seed, self.status.phase, self.status.message
+        );
     }
 
     pub fn tick(&mut self) {
@@ -202,15 +209,30 @@ impl World {
         status.pending_record = None;
         Observed {
             now: Timestamp::from_millisecond(self.now).unwrap(),
-            release: Identity { namespace: "agents".into(), name: "support".into(), uid: "0123456789".into(), generation: 1 },
+            release: Identity {
+                namespace: "agents".into(),
+                name: "support".into(),
+                uid: "0123456789".into(),
+                generation: 1,
+            },
             desired: self.spec.clone(),
             status,
             revisions: self.revisions.values().cloned().collect(),
-            route: RouteSeen { current: true, accepted: true, pin_holds: Some(true), withdrawn_reached: Some(false), ..RouteSeen::default() },
+            route: RouteSeen {
+                current: true,
+                accepted: true,
+                pin_holds: Some(true),
+                withdrawn_reached: Some(false),
+                ..RouteSeen::default()
+            },
             evidence,
             baseline: BaselineSeen {
                 rate: Some(self.rate),
-                outcomes: [("task_success".to_owned(), Baseline { bad: self.baseline_bad, sessions: 200 }), ("missing".to_owned(), Baseline { bad: 0, sessions: 200 })].into(),
+                outcomes: [
+                    ("task_success".to_owned(), Baseline { bad: self.baseline_bad, sessions: 200 }),
+                    ("missing".to_owned(), Baseline { bad: 0, sessions: 200 }),
+                ]
+                .into(),
             },
             commands: self.commands.clone(),
             past: self.past.clone(),
@@ -306,7 +328,10 @@ impl World {
             _ => {
                 let policy: Policy = serde_json::from_str(&canary.policy).unwrap();
                 let arms = Arms { canary: canary.trial.digest.clone(), stable: canary.live.digest.clone() };
-                self.attempt = Some((canary.ledger.clone(), Attempt::new(&policy, arms, Limits::default(), step, canary.weight, self.now)));
+                self.attempt = Some((
+                    canary.ledger.clone(),
+                    Attempt::new(&policy, arms, Limits::default(), step, canary.weight, self.now),
+                ));
             }
         }
     }

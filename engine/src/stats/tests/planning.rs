@@ -2,8 +2,7 @@
 
 use crate::stats::merge::threshold;
 use crate::stats::plan::{
-    GatePlan, StepPlan, canary_sessions_to_promotion, detectable_rate, information, promotion_time,
-    smallest_weight,
+    GatePlan, StepPlan, canary_sessions_to_promotion, detectable_rate, information, promotion_time, smallest_weight,
 };
 use crate::stats::rate::{PromotionForm, log_odds_between};
 
@@ -23,63 +22,34 @@ const BOUNDS: [(f64, f64, f64, f64); 8] = [
 fn the_information_gives_the_published_bounds() {
     for (canary, stable, weight, bound) in BOUNDS {
         let sessions = threshold(0.05) / information(canary, stable, weight, 0.0);
-        assert!(
-            (sessions - bound).abs() < 0.51,
-            "{canary} {stable} {weight}: {sessions}"
-        );
+        assert!((sessions - bound).abs() < 0.51, "{canary} {stable} {weight}: {sessions}");
     }
-    for (rate, margin, weight, bound) in [
-        (0.05, 0.02, 0.5, 3_960.0),
-        (0.05, 0.05, 0.05, 3_884.0),
-        (0.1, 0.05, 0.5, 1_252.0),
-    ] {
+    for (rate, margin, weight, bound) in
+        [(0.05, 0.02, 0.5, 3_960.0), (0.05, 0.05, 0.05, 3_884.0), (0.1, 0.05, 0.5, 1_252.0)]
+    {
         let log_odds = log_odds_between(rate, rate + margin);
         let sessions = threshold(0.05) / information(rate, rate, weight, log_odds);
-        assert!(
-            (sessions - bound).abs() < 0.51,
-            "{rate} {margin} {weight}: {sessions}"
-        );
+        assert!((sessions - bound).abs() < 0.51, "{rate} {margin} {weight}: {sessions}");
     }
 }
 
 #[test]
 fn an_agent_without_failures_needs_about_200_canary_sessions_at_two_points() {
-    let needs = |log_e| {
-        canary_sessions_to_promotion(
-            PromotionForm::AbsoluteMargin,
-            0.02,
-            0.0,
-            0.05,
-            log_e,
-            threshold(0.05),
-        )
-    };
-    assert!(
-        (150..=220).contains(&needs(0.0).unwrap()),
-        "{:?}",
-        needs(0.0)
-    );
+    let needs =
+        |log_e| canary_sessions_to_promotion(PromotionForm::AbsoluteMargin, 0.02, 0.0, 0.05, log_e, threshold(0.05));
+    assert!((150..=220).contains(&needs(0.0).unwrap()), "{:?}", needs(0.0));
     assert!(needs(1.5).unwrap() < needs(0.0).unwrap());
     assert_eq!(needs(3.0), Some(0));
-    let odds = PromotionForm::OddsRatio {
-        log_odds: log_odds_between(0.05, 0.10),
-    };
-    let sessions =
-        canary_sessions_to_promotion(odds, 0.05, 0.05, 0.05, 0.0, threshold(0.05)).unwrap();
+    let odds = PromotionForm::OddsRatio { log_odds: log_odds_between(0.05, 0.10) };
+    let sessions = canary_sessions_to_promotion(odds, 0.05, 0.05, 0.05, 0.0, threshold(0.05)).unwrap();
     assert!((194..=280).contains(&sessions), "{sessions}");
 }
 
 #[test]
 fn a_margin_that_nothing_can_show_has_no_estimate() {
     let at_margin = PromotionForm::OddsRatio { log_odds: 0.0 };
-    assert_eq!(
-        canary_sessions_to_promotion(at_margin, 0.0, 0.05, 0.05, 0.0, 3.0),
-        None
-    );
-    assert_eq!(
-        canary_sessions_to_promotion(PromotionForm::AbsoluteMargin, 0.0, 0.3, 0.05, 0.0, 3.0),
-        None
-    );
+    assert_eq!(canary_sessions_to_promotion(at_margin, 0.0, 0.05, 0.05, 0.0, 3.0), None);
+    assert_eq!(canary_sessions_to_promotion(PromotionForm::AbsoluteMargin, 0.0, 0.3, 0.05, 0.0, 3.0), None);
 }
 
 #[test]
@@ -102,22 +72,11 @@ fn the_first_weight_is_the_smallest_that_fills_a_step_in_time() {
 
 #[test]
 fn a_promotion_takes_its_steps_and_then_its_slowest_gate() {
-    let steps = [0.05, 0.25, 0.50].map(|weight| StepPlan {
-        weight,
-        sessions: 47,
-        min_seconds: 0.0,
-    });
+    let steps = [0.05, 0.25, 0.50].map(|weight| StepPlan { weight, sessions: 47, min_seconds: 0.0 });
     let needed = threshold(0.05);
-    let quick = GatePlan {
-        form: PromotionForm::AbsoluteMargin,
-        margin: 0.1,
-        rate: 0.0,
-        needed,
-    };
+    let quick = GatePlan { form: PromotionForm::AbsoluteMargin, margin: 0.1, rate: 0.0, needed };
     let slow = GatePlan {
-        form: PromotionForm::OddsRatio {
-            log_odds: log_odds_between(0.1, 0.12),
-        },
+        form: PromotionForm::OddsRatio { log_odds: log_odds_between(0.1, 0.12) },
         margin: 0.02,
         rate: 0.1,
         needed,
@@ -126,15 +85,9 @@ fn a_promotion_takes_its_steps_and_then_its_slowest_gate() {
     let only_steps = 47.0 / 0.1 + 47.0 / 0.5 + 47.0;
     assert!((time(&[quick]).unwrap().p50 - only_steps).abs() < 1e-9);
     let both = time(&[quick, slow]).unwrap();
-    assert!(
-        both.p50 > 2.0 * only_steps && both.p90 > 1.5 * both.p50,
-        "{both:?}"
-    );
+    assert!(both.p50 > 2.0 * only_steps && both.p90 > 1.5 * both.p50, "{both:?}");
     assert_eq!(promotion_time(&steps, 0.0, &[quick]), None);
     assert_eq!(promotion_time(&[], 2.0, &[quick]), None);
-    let patient = steps.map(|step| StepPlan {
-        min_seconds: 3_600.0,
-        ..step
-    });
+    let patient = steps.map(|step| StepPlan { min_seconds: 3_600.0, ..step });
     assert!((promotion_time(&patient, 2.0, &[quick]).unwrap().p50 - 10_800.0).abs() < 1e-9);
 }

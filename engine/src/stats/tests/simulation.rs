@@ -7,10 +7,7 @@ use crate::stats::{BetProcess, Grid, Stratum, threshold};
 const ALPHA: f64 = 0.05;
 
 /// Canary sessions until the first crossing, or none.
-fn until(
-    strata: impl Iterator<Item = Stratum>,
-    mut log_e: impl FnMut(&Stratum) -> f64,
-) -> Option<u64> {
+fn until(strata: impl Iterator<Item = Stratum>, mut log_e: impl FnMut(&Stratum) -> f64) -> Option<u64> {
     let mut canary = 0;
     for stratum in strata {
         canary += stratum.canary();
@@ -44,14 +41,8 @@ fn false_rollbacks(seed: u64, runs: u64, world: impl Fn(u64) -> (f64, f64)) -> f
 #[test]
 fn an_identical_release_is_seldom_taken_back() {
     let share = false_rollbacks(11, 400, |_| (0.05, 0.08));
-    assert!(
-        share <= ALPHA + three_errors(ALPHA, 400),
-        "seed 11: {share}"
-    );
-    assert!(
-        share > 0.0,
-        "seed 11: a test that never rejects shows nothing"
-    );
+    assert!(share <= ALPHA + three_errors(ALPHA, 400), "seed 11: {share}");
+    assert!(share > 0.0, "seed 11: a test that never rejects shows nothing");
 }
 
 #[test]
@@ -62,19 +53,11 @@ fn an_identical_release_is_seldom_taken_back_while_weight_and_time_of_day_move()
         100..150 => 0.25,
         _ => 0.50,
     };
-    let hour = |at: u64| {
-        0.02 + 0.16 * (0.5 - 0.5 * (at as f64 / 200.0 * std::f64::consts::TAU).cos()).powi(2)
-    };
+    let hour = |at: u64| 0.02 + 0.16 * (0.5 - 0.5 * (at as f64 / 200.0 * std::f64::consts::TAU).cos()).powi(2);
     let share = false_rollbacks(12, 400, |at| (ramp(at), hour(at)));
-    assert!(
-        share <= ALPHA + three_errors(ALPHA, 400),
-        "seed 12: {share}"
-    );
+    assert!(share <= ALPHA + three_errors(ALPHA, 400), "seed 12: {share}");
     let rising = false_rollbacks(13, 400, |at| (ramp(at), 0.02 + 0.16 * at as f64 / 200.0));
-    assert!(
-        rising <= ALPHA + three_errors(ALPHA, 400),
-        "seed 13: {rising}"
-    );
+    assert!(rising <= ALPHA + three_errors(ALPHA, 400), "seed 13: {rising}");
 }
 
 /// Canary sessions to detection, strata of 50 (about 2 or 3 canary sessions at 5 %).
@@ -129,19 +112,9 @@ fn a_release_as_good_as_stable_is_promoted_near_the_bound_and_one_at_the_margin_
     };
     let good = promoted(31, 200, 0.05);
     let mean = good.iter().map(|hit| hit.unwrap_or(1_250)).sum::<u64>() as f64 / 200.0;
-    assert!(
-        mean <= 1.2 * 194.0 + 3.0 * 10.0,
-        "seed 31: mean {mean} against a bound of 194"
-    );
-    let at_margin = promoted(32, 300, 0.10)
-        .iter()
-        .filter(|hit| hit.is_some())
-        .count() as f64
-        / 300.0;
-    assert!(
-        at_margin <= ALPHA + three_errors(ALPHA, 300),
-        "seed 32: {at_margin}"
-    );
+    assert!(mean <= 1.2 * 194.0 + 3.0 * 10.0, "seed 31: mean {mean} against a bound of 194");
+    let at_margin = promoted(32, 300, 0.10).iter().filter(|hit| hit.is_some()).count() as f64 / 300.0;
+    assert!(at_margin <= ALPHA + three_errors(ALPHA, 300), "seed 32: {at_margin}");
 }
 
 fn bets_until(margin: f64, strata: impl Iterator<Item = Stratum>) -> Option<u64> {
@@ -157,11 +130,7 @@ fn an_agent_that_never_fails_is_promoted_within_190_canary_sessions_at_any_weigh
     for (canary, stable) in [(1, 99), (1, 19), (5, 15), (10, 10), (15, 5)] {
         let strata = std::iter::repeat_n(Stratum::new(canary, 0, stable, 0).unwrap(), 400);
         let sessions = bets_until(0.02, strata).unwrap();
-        assert!(
-            (150..=190).contains(&sessions),
-            "{canary} of {}: {sessions}",
-            canary + stable
-        );
+        assert!((150..=190).contains(&sessions), "{canary} of {}: {sessions}", canary + stable);
     }
 }
 
@@ -170,25 +139,18 @@ fn an_agent_that_seldom_fails_is_promoted_and_one_at_the_margin_is_not() {
     let share = |seed: u64, canary_rate: f64, stable_rate: f64, weight: f64| {
         let mut dice = Dice::new(seed);
         let hits = (0..300).filter(|_| {
-            let strata = (0..300)
-                .map(|_| dice.stratum(20, weight, canary_rate, stable_rate))
-                .collect::<Vec<_>>();
+            let strata = (0..300).map(|_| dice.stratum(20, weight, canary_rate, stable_rate)).collect::<Vec<_>>();
             bets_until(0.02, strata.into_iter()).is_some()
         });
         hits.count() as f64 / 300.0
     };
     let good = share(41, 0.002, 0.002, 0.25);
     assert!(good >= 0.97, "seed 41: {good}");
-    for (seed, canary_rate, stable_rate, weight) in [
-        (42, 0.02, 0.0, 0.25),
-        (43, 0.025, 0.005, 0.25),
-        (44, 0.022, 0.002, 0.5),
-    ] {
+    for (seed, canary_rate, stable_rate, weight) in
+        [(42, 0.02, 0.0, 0.25), (43, 0.025, 0.005, 0.25), (44, 0.022, 0.002, 0.5)]
+    {
         let bad = share(seed, canary_rate, stable_rate, weight);
-        assert!(
-            bad <= ALPHA + three_errors(ALPHA, 300),
-            "seed {seed}: {bad}"
-        );
+        assert!(bad <= ALPHA + three_errors(ALPHA, 300), "seed {seed}: {bad}");
     }
 }
 
@@ -204,34 +166,21 @@ fn the_confidence_sequence_covers_the_odds_ratio_at_every_look_and_narrows() {
         let mut process = memo.process();
         let mut outside = false;
         for _ in 0..150 {
-            memo.add(
-                &mut process,
-                &dice.stratum(40, 0.25, canary_rate, stable_rate),
-            );
+            memo.add(&mut process, &dice.stratum(40, 0.25, canary_rate, stable_rate));
             let range = process.odds_ratio_sequence(ALPHA);
             outside |= range.low > truth || range.high < truth;
         }
         let range = process.odds_ratio_sequence(ALPHA);
         assert!(range.low > 1.0 && range.high < 6.0, "seed 51: {range:?}");
         let estimate = process.odds_ratio().unwrap();
-        assert!(
-            range.low < estimate && estimate < range.high,
-            "seed 51: {estimate} {range:?}"
-        );
+        assert!(range.low < estimate && estimate < range.high, "seed 51: {estimate} {range:?}");
         estimates.push(estimate.ln());
         missed += u64::from(outside);
     }
     let share = missed as f64 / 200.0;
-    assert!(
-        share <= ALPHA + three_errors(ALPHA, 200),
-        "seed 51: {share}"
-    );
+    assert!(share <= ALPHA + three_errors(ALPHA, 200), "seed 51: {share}");
     let mean = estimates.iter().sum::<f64>() / 200.0;
-    assert!(
-        (mean - truth.ln()).abs() < 0.05,
-        "seed 51: mean log odds ratio {mean} against {}",
-        truth.ln()
-    );
+    assert!((mean - truth.ln()).abs() < 0.05, "seed 51: mean log odds ratio {mean} against {}", truth.ln());
 }
 
 #[test]

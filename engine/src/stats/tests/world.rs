@@ -34,13 +34,7 @@ impl Dice {
     }
 
     /// A stratum of `size` sessions: each on the canary with chance `weight`, bad with its arm's rate.
-    pub fn stratum(
-        &mut self,
-        size: u64,
-        weight: f64,
-        canary_rate: f64,
-        stable_rate: f64,
-    ) -> Stratum {
+    pub fn stratum(&mut self, size: u64, weight: f64, canary_rate: f64, stable_rate: f64) -> Stratum {
         let (mut canary, mut canary_bad, mut stable_bad) = (0, 0, 0);
         for _ in 0..size {
             if self.chance(weight) {
@@ -69,10 +63,7 @@ pub struct Memo {
 
 impl Memo {
     pub fn new(grid: Grid) -> Memo {
-        Memo {
-            grid,
-            known: HashMap::new(),
-        }
+        Memo { grid, known: HashMap::new() }
     }
 
     pub fn process(&self) -> OddsProcess {
@@ -81,10 +72,7 @@ impl Memo {
 
     pub fn add(&mut self, process: &mut OddsProcess, stratum: &Stratum) {
         let grid = &self.grid;
-        let part = self
-            .known
-            .entry(*stratum)
-            .or_insert_with(|| OddsProcess::contribution(grid, stratum));
+        let part = self.known.entry(*stratum).or_insert_with(|| OddsProcess::contribution(grid, stratum));
         process.add_contribution(part).unwrap();
     }
 }

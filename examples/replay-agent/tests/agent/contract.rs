@@ -16,11 +16,7 @@ fn probe(agent: &Running, pin: &str) -> String {
 }
 
 /// One turn as through a gateway that says `assignment`.
-async fn turn(
-    agent: &Running,
-    assignment: &str,
-    body: Value,
-) -> (reqwest::header::HeaderMap, Value) {
+async fn turn(agent: &Running, assignment: &str, body: Value) -> (reqwest::header::HeaderMap, Value) {
     let response = reqwest::Client::new()
         .post(agent.url("/v1/turn"))
         .header("x-agent-assignment", assignment)
@@ -38,17 +34,10 @@ async fn the_loaded_release_is_attested_and_no_other() {
     let release = Mounted::of("openai", "gpt-4", "0314");
     let agent = Running::start(Some(&release), &[]);
     assert_eq!(status(probe(&agent, &release.pin)).await, 200);
-    for other in [
-        &release.pin[..12],
-        &release.pin.to_uppercase(),
-        &"a".repeat(52),
-    ] {
+    for other in [&release.pin[..12], &release.pin.to_uppercase(), &"a".repeat(52)] {
         let response = reqwest::get(probe(&agent, other)).await.unwrap();
         assert_eq!(response.status(), 503, "{other}");
-        assert_eq!(
-            response.json::<Value>().await.unwrap()["loaded"],
-            release.digest
-        );
+        assert_eq!(response.json::<Value>().await.unwrap()["loaded"], release.digest);
     }
 }
 
@@ -75,10 +64,7 @@ async fn a_plain_container_serves_without_any_of_the_contract() {
     assert_eq!(status(probe(&agent, "abc")).await, 404);
     let (headers, answer) = turn(&agent, "weighted", json!({"text": "hello"})).await;
     assert!(headers.get("x-agent-release").is_none());
-    assert_eq!(
-        (&answer["release"], &answer["model"]),
-        (&Value::Null, &json!("gpt-4-0314"))
-    );
+    assert_eq!((&answer["release"], &answer["model"]), (&Value::Null, &json!("gpt-4-0314")));
 }
 
 #[test]
@@ -94,10 +80,7 @@ fn an_agent_that_cannot_serve_its_release_ends_with_an_error() {
     ] {
         let output = command(release, extra).output().unwrap();
         assert!(!output.status.success(), "{extra:?}");
-        assert!(
-            String::from_utf8_lossy(&output.stdout).contains("ERROR"),
-            "{extra:?}"
-        );
+        assert!(String::from_utf8_lossy(&output.stdout).contains("ERROR"), "{extra:?}");
     }
 }
 
@@ -108,19 +91,11 @@ async fn a_conversation_keeps_its_name_release_and_assignment() {
     let (headers, first) = turn(&agent, "weighted", json!({"text": "one"})).await;
     assert_eq!(headers["x-agent-release"], release.pin.as_str());
     assert_eq!(headers["x-agent-assignment"], "weighted");
-    assert!(
-        first["conversation_id"]
-            .as_str()
-            .unwrap()
-            .starts_with(&release.pin)
-    );
+    assert!(first["conversation_id"].as_str().unwrap().starts_with(&release.pin));
     let again = json!({"text": "two", "conversation_id": first["conversation_id"]});
     let (_, second) = turn(&agent, "pinned", again).await;
     assert_eq!((&first["turn"], &second["turn"]), (&json!(1), &json!(2)));
-    assert_eq!(
-        (&second["assignment"], &second["release"]),
-        (&json!("weighted"), &json!(release.pin))
-    );
+    assert_eq!((&second["assignment"], &second["release"]), (&json!("weighted"), &json!(release.pin)));
     assert_eq!(first["dataset"], second["dataset"]);
 }
 
@@ -135,18 +110,8 @@ async fn told_session() -> (Collector, Mounted) {
         ("AGENT_CONTRACT_LEVEL", "2"),
     ];
     let agent = Running::start(Some(&release), &env);
-    turn(
-        &agent,
-        "weighted",
-        json!({"text": "one", "conversation_id": "c1"}),
-    )
-    .await;
-    turn(
-        &agent,
-        "pinned",
-        json!({"text": "two", "conversation_id": "c1", "end": true}),
-    )
-    .await;
+    turn(&agent, "weighted", json!({"text": "one", "conversation_id": "c1"})).await;
+    turn(&agent, "pinned", json!({"text": "two", "conversation_id": "c1", "end": true})).await;
     agent.terminate();
     let (took, success) = agent.wait().await;
     assert!(success && took < Duration::from_secs(5), "{took:?}");
@@ -162,44 +127,17 @@ async fn the_events_of_a_session_name_what_the_contract_asks_for_and_are_flushed
             assert_eq!(of("service.version"), Some(release.digest.clone()));
             assert_eq!(of("service.name").as_deref(), Some("support"));
         }
-        let names: Vec<&str> = received
-            .events
-            .iter()
-            .map(|event| event.event_name.as_str())
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "rollpin.session.start",
-                "gen_ai.evaluation.result",
-                "rollpin.session.end"
-            ]
-        );
-        let event =
-            |position: usize, key: &str| attribute(&received.events[position].attributes, key);
+        let names: Vec<&str> = received.events.iter().map(|event| event.event_name.as_str()).collect();
+        assert_eq!(names, ["rollpin.session.start", "gen_ai.evaluation.result", "rollpin.session.end"]);
+        let event = |position: usize, key: &str| attribute(&received.events[position].attributes, key);
         for position in 0..3 {
-            assert_eq!(
-                event(position, "gen_ai.conversation.id").as_deref(),
-                Some("c1")
-            );
+            assert_eq!(event(position, "gen_ai.conversation.id").as_deref(), Some("c1"));
         }
         assert_eq!(event(0, "rollpin.assignment").as_deref(), Some("weighted"));
-        assert!(matches!(
-            event(0, "rollpin.slice.dataset").as_deref(),
-            Some("even" | "odd")
-        ));
-        assert_eq!(
-            event(1, "gen_ai.evaluation.name").as_deref(),
-            Some("task_success")
-        );
-        assert_eq!(
-            event(1, "gen_ai.evaluation.score.value").as_deref(),
-            Some("0")
-        );
-        assert_eq!(
-            event(1, "gen_ai.evaluation.score.label").as_deref(),
-            Some("fail")
-        );
+        assert!(matches!(event(0, "rollpin.slice.dataset").as_deref(), Some("even" | "odd")));
+        assert_eq!(event(1, "gen_ai.evaluation.name").as_deref(), Some("task_success"));
+        assert_eq!(event(1, "gen_ai.evaluation.score.value").as_deref(), Some("0"));
+        assert_eq!(event(1, "gen_ai.evaluation.score.label").as_deref(), Some("fail"));
         assert_eq!(event(2, "rollpin.outcome").as_deref(), Some("completed"));
     });
 }
@@ -209,36 +147,22 @@ async fn the_spans_of_a_session_show_every_outcome_where_it_happened() {
     let (collector, _release) = told_session().await;
     collector.read(|received| {
         assert_eq!(received.spans.len(), 6);
-        let named = |name: &str| -> Vec<_> {
-            received
-                .spans
-                .iter()
-                .filter(|span| span.name == name)
-                .collect()
-        };
+        let named = |name: &str| -> Vec<_> { received.spans.iter().filter(|span| span.name == name).collect() };
         let roots = named("invoke_agent support");
         let (chats, tools) = (named("chat scripted"), named("execute_tool record_answer"));
         assert_eq!((roots.len(), chats.len(), tools.len()), (2, 2, 2));
         for child in chats.iter().chain(&tools) {
-            let parent = |root: &&&Span| {
-                root.span_id == child.parent_span_id && root.trace_id == child.trace_id
-            };
+            let parent = |root: &&&Span| root.span_id == child.parent_span_id && root.trace_id == child.trace_id;
             assert_eq!(roots.iter().filter(parent).count(), 1);
         }
-        let first = chats
-            .iter()
-            .min_by_key(|span| span.start_time_unix_nano)
-            .unwrap();
+        let first = chats.iter().min_by_key(|span| span.start_time_unix_nano).unwrap();
         let chat = |key: &str| attribute(&first.attributes, key).unwrap();
         assert_eq!(chat("gen_ai.response.finish_reasons"), "length");
         assert_eq!(chat("rollpin.output.length"), "0");
         assert_eq!(chat("rollpin.output.empty"), "true");
         assert_eq!(chat("rollpin.schema_violation"), "false");
         assert_eq!(chat("gen_ai.provider.name"), "replay");
-        let failed: Vec<_> = tools
-            .iter()
-            .filter_map(|tool| attribute(&tool.attributes, "error.type"))
-            .collect();
+        let failed: Vec<_> = tools.iter().filter_map(|tool| attribute(&tool.attributes, "error.type")).collect();
         assert_eq!(failed, ["tool_failed"]);
     });
 }
@@ -247,10 +171,7 @@ async fn the_spans_of_a_session_show_every_outcome_where_it_happened() {
 async fn a_schema_violation_is_explicit_on_both_spans() {
     let (collector, endpoint) = Collector::start().await;
     let release = Mounted::of("replay", "scripted", "schema_violation=1");
-    let agent = Running::start(
-        Some(&release),
-        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)],
-    );
+    let agent = Running::start(Some(&release), &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
     turn(&agent, "weighted", json!({"text": "one"})).await;
     agent.terminate();
     assert!(agent.wait().await.1);
@@ -273,10 +194,7 @@ async fn a_schema_violation_is_explicit_on_both_spans() {
 async fn a_silent_agent_sends_nothing() {
     let (collector, endpoint) = Collector::start().await;
     let release = Mounted::of("replay", "scripted", "task_success=1");
-    let env = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-        ("REPLAY_FAULT", "no-telemetry"),
-    ];
+    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("REPLAY_FAULT", "no-telemetry")];
     let agent = Running::start(Some(&release), &env);
     turn(&agent, "weighted", json!({"text": "one"})).await;
     agent.terminate();
@@ -288,12 +206,7 @@ async fn a_silent_agent_sends_nothing() {
 async fn an_answer_in_progress_is_given_before_the_end() {
     let release = Mounted::of("replay", "scripted", "latency_ms=2500");
     let agent = Running::start(Some(&release), &[]);
-    let asked = tokio::spawn(
-        reqwest::Client::new()
-            .post(agent.url("/v1/turn"))
-            .json(&json!({"text": "slow"}))
-            .send(),
-    );
+    let asked = tokio::spawn(reqwest::Client::new().post(agent.url("/v1/turn")).json(&json!({"text": "slow"})).send());
     tokio::time::sleep(Duration::from_millis(300)).await;
     agent.terminate();
     assert_eq!(asked.await.unwrap().unwrap().status(), 200);
@@ -309,12 +222,7 @@ async fn a_bad_turn_says_what_is_wrong() {
         (json!({"txt": "x"}), 422),
         (json!({"text": "x", "stream": true}), 422),
     ] {
-        let response = reqwest::Client::new()
-            .post(agent.url("/v1/turn"))
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
+        let response = reqwest::Client::new().post(agent.url("/v1/turn")).json(&body).send().await.unwrap();
         assert_eq!(response.status(), code, "{body}");
         assert!(!response.text().await.unwrap().is_empty());
     }

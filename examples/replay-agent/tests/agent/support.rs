@@ -39,18 +39,11 @@ impl Mounted {
     /// A release with a model and a prompt.
     pub fn of(provider: &str, name: &str, version: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir =
-            std::env::temp_dir().join(format!("replay-agent-it-{}-{number}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("replay-agent-it-{}-{number}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let blobs = [
-            (
-                "model",
-                format!(r#"{{"name":"{name}","provider":"{provider}","version":"{version}"}}"#),
-            ),
-            (
-                "prompt",
-                r#"{"messages":[{"content":"Is it prime?","role":"system"}]}"#.to_owned(),
-            ),
+            ("model", format!(r#"{{"name":"{name}","provider":"{provider}","version":"{version}"}}"#)),
+            ("prompt", r#"{"messages":[{"content":"Is it prime?","role":"system"}]}"#.to_owned()),
         ];
         let layers: Vec<String> = blobs
             .iter()
@@ -89,10 +82,7 @@ pub struct Running {
 impl Running {
     /// Starts the binary and waits until it serves.
     pub fn start(release: Option<&Mounted>, extra: &[(&str, &str)]) -> Self {
-        let mut child = command(release, extra)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(release, extra).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = lines
             .by_ref()
@@ -113,10 +103,7 @@ impl Running {
 
     /// Asks the agent to end.
     pub fn terminate(&self) {
-        let status = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()
-            .unwrap();
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());
     }
 
@@ -145,9 +132,7 @@ pub fn command(release: Option<&Mounted>, extra: &[(&str, &str)]) -> Command {
         .env("AGENT_RELEASE_NAME", "support")
         .env("AGENT_RELEASE_DIR", "/nonexistent");
     if let Some(release) = release {
-        command
-            .env("AGENT_RELEASE_DIR", &release.dir)
-            .env("AGENT_RELEASE_DIGEST", &release.digest);
+        command.env("AGENT_RELEASE_DIR", &release.dir).env("AGENT_RELEASE_DIGEST", &release.digest);
     }
     command.envs(extra.iter().copied());
     command
@@ -171,10 +156,8 @@ impl Collector {
         let collector = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new()
-            .route("/v1/traces", post(traces))
-            .route("/v1/logs", post(logs))
-            .with_state(collector.clone());
+        let router =
+            Router::new().route("/v1/traces", post(traces)).route("/v1/logs", post(logs)).with_state(collector.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (collector, endpoint)
     }
@@ -190,9 +173,7 @@ async fn traces(State(collector): State<Collector>, body: Bytes) {
     let mut received = collector.0.lock().unwrap();
     for group in request.resource_spans {
         received.resources.extend(group.resource);
-        received
-            .spans
-            .extend(group.scope_spans.into_iter().flat_map(|scope| scope.spans));
+        received.spans.extend(group.scope_spans.into_iter().flat_map(|scope| scope.spans));
     }
 }
 
@@ -201,12 +182,7 @@ async fn logs(State(collector): State<Collector>, body: Bytes) {
     let mut received = collector.0.lock().unwrap();
     for group in request.resource_logs {
         received.resources.extend(group.resource);
-        received.events.extend(
-            group
-                .scope_logs
-                .into_iter()
-                .flat_map(|scope| scope.log_records),
-        );
+        received.events.extend(group.scope_logs.into_iter().flat_map(|scope| scope.log_records));
     }
 }
 
@@ -222,14 +198,7 @@ fn text(value: &AnyValue) -> Option<String> {
         Value::BoolValue(flag) => Some(flag.to_string()),
         Value::IntValue(number) => Some(number.to_string()),
         Value::DoubleValue(number) => Some(number.to_string()),
-        Value::ArrayValue(array) => Some(
-            array
-                .values
-                .iter()
-                .filter_map(text)
-                .collect::<Vec<_>>()
-                .join(","),
-        ),
+        Value::ArrayValue(array) => Some(array.values.iter().filter_map(text).collect::<Vec<_>>().join(",")),
         _ => None,
     }
 }

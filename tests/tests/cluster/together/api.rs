@@ -72,15 +72,15 @@ async fn what_rollpin_writes_about_a_release_never_changes() {
             &scene,
             "agentrevision",
             &first_name::<AgentRevision>(&scene).await,
-            json!({"spec": {"manifest": "{}"}}),
+            &json!({"spec": {"manifest": "{}"}}),
         ),
         changed(
             &scene,
             "decisionrecord",
             &first_name::<DecisionRecord>(&scene).await,
-            json!({"spec": {"message": "nothing happened"}}),
+            &json!({"spec": {"message": "nothing happened"}}),
         ),
-        changed(&scene, "releasecommand", &command(&scene).await, json!({"spec": {"reason": "another"}})),
+        changed(&scene, "releasecommand", &command(&scene).await, &json!({"spec": {"reason": "another"}})),
     ];
     for (refusal, words) in
         refusals.iter().zip(["a revision never changes", "a decision record never changes", "a command never changes"])
@@ -88,7 +88,7 @@ async fn what_rollpin_writes_about_a_release_never_changes() {
         assert!(refusal.contains(words), "{refusal}");
     }
     let map = first_revision(&scene).await;
-    let refusal = changed(&scene, "configmap", &map, json!({"data": {"manifest.json": "{}"}}));
+    let refusal = changed(&scene, "configmap", &map, &json!({"data": {"manifest.json": "{}"}}));
     assert!(refusal.contains("immutable"), "{refusal}");
 }
 
@@ -119,7 +119,7 @@ async fn command(scene: &Scene) -> String {
 }
 
 /// What the API server says to a change.
-fn changed(scene: &Scene, kind: &str, name: &str, patch: Value) -> String {
+fn changed(scene: &Scene, kind: &str, name: &str, patch: &Value) -> String {
     let answer = scene.kubectl(&["patch", kind, name, "--type=merge", "-p", &patch.to_string()]);
     assert_ne!(answer.code, 0, "{kind} {name} was changed: {}", answer.all());
     answer.all()

@@ -64,7 +64,7 @@ async fn a_regression_is_taken_back_by_itself_and_says_why() {
     assert_eq!(report.failed, 0, "{:?}", report.errors);
 }
 
-/// "rolled back: task_success, odds of failure 5.3 times (95 % sequence 2.6..9.8) after 61 canary and 540 stable sessions".
+/// The sentence names the odds with their sequence, and the sessions of both arms.
 fn says_sessions_and_odds(message: &str) {
     let rest =
         message.split_once("rolled back: task_success, odds of failure ").unwrap_or_else(|| panic!("{message}")).1;

@@ -23,7 +23,7 @@ async fn every_follow_up_meets_its_release_while_the_weights_move() {
     let b32 = base32(&canary.digest);
     scene.wait("the first weight", 40, |status| status.weight.is_some_and(|weight| weight > 0)).await;
     let pinned = scene.load(3, &["--pin", &b32, "--turns", "2", "--think-time", "0.2"]);
-    scene.wait("the pause after three weights", 120, |status| waits_at_a_step(status)).await;
+    scene.wait("the pause after three weights", 120, waits_at_a_step).await;
 
     let preassigned = pinned.finish().await;
     let more_old = scene.mcp_client("2025-11-25", 6, 3, 0.1);
