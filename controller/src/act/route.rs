@@ -15,7 +15,8 @@ pub async fn ensure(ctx: &Context, agent: &AgentRelease, scene: &Scene, plan: &P
     let Some(wanted) = &plan.route else {
         return Ok(true);
     };
-    let mut wanted = traffic::route(&scene.agent, wanted, &agent.spec.traffic, &scene.settings.carriers);
+    let standing = scene.route.as_ref().map(|live| &live.spec);
+    let mut wanted = traffic::route(&scene.agent, wanted, &agent.spec.traffic, &scene.settings.carriers, standing);
     let client = &ctx.shared.client;
     let Some(live) = &scene.route else {
         // A plain create: an apply would make a route again that somebody deleted on purpose after we looked.

@@ -1,4 +1,9 @@
-//! The one `HTTPRoute` of an agent: pin rules first, the weighted rule last.
+//! The one `HTTPRoute` of an agent: the weighted rule, then a pin rule per release.
+//!
+//! A pin rule wins over the weighted rule because it matches a header more (the precedence of Gateway API), not by its
+//! place. Places matter for another reason: gateways name what they build after a rule's number, so a rule that moves up
+//! is torn down and built again under traffic, which answers 503 or, for a moment, the wrong release. So the weighted
+//! rule is number 0 for ever, and a release keeps the number at which it entered until it has left.
 //!
 //! It decides nothing about weights: a `RoutePlan` comes in, JSON comes out. Core features of Gateway API only, but for the
 //! regular expressions of the MCP and cookie carriers, which rollpin's own probes check.
@@ -16,12 +21,11 @@ use super::children::SERVICE_PORT;
 /// Name of the MCP argument header where the spec names none.
 const MCP_PARAM: &str = "Conversation";
 
-/// The route, without the fence that a write adds.
-pub fn route(agent: &Agent, plan: &RoutePlan, traffic: &Traffic, carriers: &[Carrier]) -> Value {
+/// The route, without the fence that a write adds. `live` is the spec that stands, from which places are kept.
+pub fn route(agent: &Agent, plan: &RoutePlan, traffic: &Traffic, carriers: &[Carrier], live: Option<&Value>) -> Value {
     let gateway = &traffic.gateway;
-    let mut rules: Vec<Value> =
-        plan.pins.iter().map(|(pinned, target)| pin_rule(traffic, carriers, pinned, target)).collect();
-    rules.push(weighted_rule(gateway, &plan.weights));
+    let mut rules = vec![weighted_rule(gateway, &plan.weights)];
+    rules.extend(places(plan, live).iter().map(|(pinned, target)| pin_rule(traffic, carriers, pinned, target)));
     let mut spec = json!({"parentRefs": gateway.parent_refs, "rules": rules});
     if !gateway.hostnames.is_empty() {
         insert(&mut spec, "hostnames", json!(gateway.hostnames));
@@ -34,18 +38,46 @@ pub fn route(agent: &Agent, plan: &RoutePlan, traffic: &Traffic, carriers: &[Car
     })
 }
 
+/// The pins in the order of their rules: each where it stands already, new ones where one has left, else at the end. A
+/// place that is left and not taken keeps its rule and leads to the release that serves, until it is the last one.
+fn places(plan: &RoutePlan, live: Option<&Value>) -> Vec<(String, ReleaseRef)> {
+    let wanted: Vec<(String, ReleaseRef)> =
+        plan.pins.iter().map(|(pinned, target)| (base32(&pinned.digest), target.clone())).collect();
+    let standing = live.map(standing_pins).unwrap_or_default();
+    let mut fresh: Vec<(String, ReleaseRef)> =
+        wanted.iter().filter(|(pin, _)| !standing.contains(pin)).cloned().rev().collect();
+    let mut places: Vec<(String, Option<ReleaseRef>)> = standing
+        .into_iter()
+        .map(|pin| match wanted.iter().find(|(known, _)| *known == pin) {
+            Some((_, target)) => (pin, Some(target.clone())),
+            None => fresh.pop().map_or((pin, None), |(pin, target)| (pin, Some(target))),
+        })
+        .collect();
+    places.extend(fresh.into_iter().rev().map(|(pin, target)| (pin, Some(target))));
+    while places.last().is_some_and(|(_, target)| target.is_none()) {
+        places.pop();
+    }
+    let serving = plan.pins.first().map(|(_, target)| target.clone()).unwrap_or_default();
+    places.into_iter().map(|(pin, target)| (pin, target.unwrap_or_else(|| serving.clone()))).collect()
+}
+
+/// The pins of a route that stands, in the order of its rules.
+fn standing_pins(spec: &Value) -> Vec<String> {
+    let rules = spec.get("rules").and_then(Value::as_array).into_iter().flatten();
+    rules.filter_map(|rule| rule.get("name")?.as_str()?.strip_prefix("pin-").map(str::to_owned)).collect()
+}
+
 /// The header of the carrier `McpParam`.
 pub fn mcp_param_header(pin: Option<&Pin>) -> String {
     let name = pin.and_then(|pin| pin.mcp_param.as_deref()).unwrap_or(MCP_PARAM);
     format!("Mcp-Param-{name}")
 }
 
-fn pin_rule(traffic: &Traffic, carriers: &[Carrier], pinned: &ReleaseRef, target: &ReleaseRef) -> Value {
-    let b32 = base32(&pinned.digest);
+fn pin_rule(traffic: &Traffic, carriers: &[Carrier], b32: &str, target: &ReleaseRef) -> Value {
     let paths = &traffic.gateway.matches;
     let mut matches: Vec<Value> = vec![];
     for carrier in carriers {
-        let held = carried(*carrier, &b32, traffic.pin.as_ref());
+        let held = carried(*carrier, b32, traffic.pin.as_ref());
         if *carrier == Carrier::PathPrefix || paths.is_empty() {
             matches.push(held);
             continue;
@@ -55,23 +87,25 @@ fn pin_rule(traffic: &Traffic, carriers: &[Carrier], pinned: &ReleaseRef, target
         let probe = json!({"type": "Exact", "value": format!("{WELL_KNOWN_PATH}/{b32}")});
         matches.push(with_path(&held, &probe));
     }
-    rule(&traffic.gateway, matches, "pinned", &[(target, None)])
+    rule(&traffic.gateway, &format!("pin-{b32}"), matches, "pinned", &[(target, None)])
 }
 
 fn weighted_rule(gateway: &GatewayBinding, weights: &[(ReleaseRef, i64)]) -> Value {
     let matches = gateway.matches.iter().map(|path| json!({"path": path_match(path)})).collect();
     let backends: Vec<(&ReleaseRef, Option<i64>)> =
         weights.iter().filter(|(_, weight)| *weight > 0).map(|(release, weight)| (release, Some(*weight))).collect();
-    rule(gateway, matches, "weighted", &backends)
+    rule(gateway, "weighted", matches, "weighted", &backends)
 }
 
 fn rule(
     gateway: &GatewayBinding,
+    name: &str,
     matches: Vec<Value>,
     assignment: &str,
     backends: &[(&ReleaseRef, Option<i64>)],
 ) -> Value {
     let mut rule = json!({
+        "name": name,
         "filters": filters(gateway, assignment),
         "backendRefs": backends.iter().map(|(release, weight)| backend(release, *weight)).collect::<Vec<_>>(),
     });
@@ -184,17 +218,47 @@ mod tests {
     }
 
     #[test]
-    fn pin_rules_come_first_and_the_weighted_rule_is_last() {
-        let route = route(&agent(), &plan(5), &plain(), &[Carrier::Header, Carrier::McpParam]);
+    fn the_weighted_rule_is_number_0_and_every_release_has_a_pin_rule() {
+        let route = route(&agent(), &plan(5), &plain(), &[Carrier::Header, Carrier::McpParam], None);
         insta::assert_json_snapshot!(route);
     }
 
     #[test]
     fn a_canary_without_weight_has_a_pin_and_no_share_of_new_sessions() {
-        let rules = rules(&route(&agent(), &plan(0), &plain(), &[Carrier::Header]));
+        let rules = rules(&route(&agent(), &plan(0), &plain(), &[Carrier::Header], None));
         assert_eq!(rules.len(), 3);
-        assert_eq!(rules[2]["backendRefs"], json!([{"name": "support-a", "port": 80, "weight": 100}]));
-        assert_eq!(rules[1]["backendRefs"], json!([{"name": "support-b", "port": 80}]));
+        assert_eq!(rules[0]["backendRefs"], json!([{"name": "support-a", "port": 80, "weight": 100}]));
+        assert_eq!(rules[2]["backendRefs"], json!([{"name": "support-b", "port": 80}]));
+    }
+
+    fn pins(spec: &Value) -> Vec<String> {
+        standing_pins(spec)
+    }
+
+    fn spec(releases: &str, live: Option<&Value>) -> Value {
+        let all: Vec<ReleaseRef> = releases.chars().map(release).collect();
+        let weights = vec![(all[0].clone(), 100)];
+        let plan = RoutePlan { weights, pins: all.into_iter().map(|one| (one.clone(), one)).collect() };
+        route(&agent(), &plan, &plain(), &[Carrier::Header], live)["spec"].clone()
+    }
+
+    fn named(releases: &str) -> Vec<String> {
+        releases.chars().map(|letter| base32(&release(letter).digest)).collect()
+    }
+
+    #[test]
+    fn a_release_keeps_the_number_of_its_rule_until_it_has_left() {
+        let canary = spec("ab", None);
+        assert_eq!(pins(&canary), named("ab"));
+        let promoted = spec("ba", Some(&canary));
+        assert_eq!(pins(&promoted), named("ab"), "what serves changed, the numbers did not");
+        let baked = spec("b", Some(&promoted));
+        assert_eq!(pins(&baked), named("ab"), "the place of the one that left leads to the one that serves");
+        assert_eq!(rules(&json!({"spec": baked}))[1]["backendRefs"][0]["name"], "support-b");
+        let next = spec("bc", Some(&baked));
+        assert_eq!(pins(&next), named("cb"), "a new release takes the free place");
+        assert_eq!(pins(&spec("c", Some(&next))), named("c"), "the last place is given up");
+        assert_eq!(spec("bc", Some(&next)), next, "written once, it is written for good");
     }
 
     #[test]
@@ -204,9 +268,9 @@ mod tests {
             weights: vec![(stable.clone(), 100)],
             pins: vec![(stable.clone(), stable.clone()), (rejected, stable)],
         };
-        let rules = rules(&route(&agent(), &plan, &plain(), &[Carrier::Header]));
-        assert_eq!(rules[1]["matches"][0]["headers"][0]["value"], base32(&release('b').digest));
-        assert_eq!(rules[1]["backendRefs"][0]["name"], "support-a");
+        let rules = rules(&route(&agent(), &plan, &plain(), &[Carrier::Header], None));
+        assert_eq!(rules[2]["matches"][0]["headers"][0]["value"], base32(&release('b').digest));
+        assert_eq!(rules[2]["backendRefs"][0]["name"], "support-a");
     }
 
     #[test]
@@ -215,12 +279,12 @@ mod tests {
             "parentRefs": [{"name": "public"}],
             "matches": [{"type": "PathPrefix", "value": "/chat"}, {"type": "Exact", "value": "/mcp"}],
         }}));
-        let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::Header, Carrier::McpSession]));
+        let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::Header, Carrier::McpSession], None));
         let paths: Vec<&Value> =
-            rules[0]["matches"].as_array().unwrap().iter().map(|one| &one["path"]["value"]).collect();
+            rules[1]["matches"].as_array().unwrap().iter().map(|one| &one["path"]["value"]).collect();
         let probe = json!(format!("{WELL_KNOWN_PATH}/{}", base32(&release('a').digest)));
         assert_eq!(paths, vec![&json!("/chat"), &json!("/mcp"), &probe, &json!("/chat"), &json!("/mcp"), &probe]);
-        assert_eq!(rules[2]["matches"].as_array().unwrap().len(), 2);
+        assert_eq!(rules[0]["matches"].as_array().unwrap().len(), 2);
     }
 
     #[test]
@@ -228,9 +292,9 @@ mod tests {
         let traffic = traffic(&json!({"gateway": {"parentRefs": [{"name": "public"}], "filters": [
             {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-team", "value": "a"}, {"name": "X-Agent-Assignment", "value": "forged"}]}},
         ]}}));
-        let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::Header]));
+        let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::Header], None));
         assert_eq!(
-            rules[2]["filters"],
+            rules[0]["filters"],
             json!([{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [
                 {"name": "x-team", "value": "a"}, {"name": "x-agent-assignment", "value": "weighted"},
             ]}}])
@@ -240,16 +304,16 @@ mod tests {
     #[test]
     fn the_header_of_an_mcp_argument_can_be_named() {
         let traffic = traffic(&json!({"gateway": {"parentRefs": [{"name": "public"}]}, "pin": {"mcpParam": "Thread"}}));
-        let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::McpParam]));
-        assert_eq!(rules[0]["matches"][0]["headers"][0]["name"], "Mcp-Param-Thread");
+        let rules = rules(&route(&agent(), &plan(5), &traffic, &[Carrier::McpParam], None));
+        assert_eq!(rules[1]["matches"][0]["headers"][0]["name"], "Mcp-Param-Thread");
     }
 
     #[test]
     fn weights_sum_to_a_hundred() {
         for canary in [0, 1, 5, 50, 99, 100] {
-            let rules = rules(&route(&agent(), &plan(canary), &plain(), &[Carrier::Header]));
+            let rules = rules(&route(&agent(), &plan(canary), &plain(), &[Carrier::Header], None));
             let sum: i64 =
-                rules[2]["backendRefs"].as_array().unwrap().iter().map(|one| one["weight"].as_i64().unwrap()).sum();
+                rules[0]["backendRefs"].as_array().unwrap().iter().map(|one| one["weight"].as_i64().unwrap()).sum();
             assert_eq!(sum, 100, "canary at {canary}");
         }
     }

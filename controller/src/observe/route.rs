@@ -25,7 +25,8 @@ pub struct Live {
     pub ours: bool,
     /// Its generation.
     generation: i64,
-    spec: Value,
+    /// Its spec.
+    pub spec: Value,
     status: Value,
 }
 
@@ -67,7 +68,7 @@ pub fn seen(
     let Some(live) = route else {
         return RouteSeen { problem: Some("the route is not there yet".to_owned()), ..RouteSeen::default() };
     };
-    let wanted = traffic::route(agent, plan, &release.spec.traffic, &settings.carriers);
+    let wanted = traffic::route(agent, plan, &release.spec.traffic, &settings.carriers, Some(&live.spec));
     let problem = refusal(live, &json!(release.spec.traffic.gateway.parent_refs), &agent.namespace);
     RouteSeen { current: says(live, &wanted), accepted: problem.is_none(), problem, ..RouteSeen::default() }
 }

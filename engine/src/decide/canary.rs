@@ -416,9 +416,6 @@ fn enough(trial: &Trial<'_>, sessions: i64) -> bool {
         return false;
     }
     let next = next_percent(trial.policy, trial.canary.step);
-    if next >= 100 {
-        return judgement.non_inferior && trial.canary.veto.is_none();
-    }
     let at_step = |gate: &crate::gate::Judged<'_>| {
         usize::try_from(trial.canary.step).ok().and_then(|step| gate.evidence.by_step.get(step)).copied().unwrap_or(0)
     };
@@ -427,7 +424,9 @@ fn enough(trial: &Trial<'_>, sessions: i64) -> bool {
     let rest = judgement
         .acting()
         .all(|gate| at_step(gate) >= sessions || (next <= CAUTIOUS_PERCENT && gate.evidence.strata == 0));
-    one && rest && !silent
+    // The last step before 100 % is where the promotion is decided: there is nothing to compare with beyond it.
+    let shown = next < 100 || (judgement.non_inferior && trial.canary.veto.is_none());
+    one && rest && !silent && shown
 }
 
 /// Percent of the next weight step; 100 past the last one.

@@ -8,7 +8,7 @@ use opentelemetry::{
     logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity},
     trace::{Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _},
 };
-use opentelemetry_otlp::{LogExporter, SpanExporter};
+use opentelemetry_otlp::{LogExporter, SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::{
     Resource,
     logs::{self, BatchLogProcessor, SdkLogger, SdkLoggerProvider},
@@ -28,8 +28,14 @@ const SCOPE: &str = "replay-agent";
 
 /// The exporter could not be built.
 #[derive(Debug, Error)]
-#[error("cannot build the OTLP exporter: check OTEL_EXPORTER_OTLP_ENDPOINT")]
-pub struct TelemetryError(#[from] opentelemetry_otlp::ExporterBuildError);
+pub enum TelemetryError {
+    /// The exporter refuses its settings.
+    #[error("cannot build the OTLP exporter: check OTEL_EXPORTER_OTLP_ENDPOINT")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The HTTP client below it cannot be made.
+    #[error("cannot make the HTTP client of the OTLP exporter")]
+    Client(#[from] reqwest::Error),
+}
 
 /// What is the same in everything that this process sends.
 #[derive(Clone, Debug)]
@@ -256,16 +262,30 @@ fn resource_of(identity: &Identity) -> Resource {
     builder.build()
 }
 
+/// A client that looks for no certificates: an image made from nothing has none, and the exporter's own client would
+/// stop the process. Telemetry goes to the cluster's receiver in plain HTTP. Made on a thread of its own, since a
+/// blocking client must not be made inside of the asynchronous runtime.
+fn client() -> Result<reqwest::blocking::Client, reqwest::Error> {
+    let make = || {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::blocking::Client::builder().tls_certs_only([]).timeout(Duration::from_secs(10)).build()
+    };
+    match std::thread::spawn(make).join() {
+        Ok(made) => made,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 fn span_processor() -> Result<BatchSpanProcessor, TelemetryError> {
     let config =
         trace::BatchConfigBuilder::default().with_scheduled_delay(EXPORT_DELAY).with_max_queue_size(QUEUE).build();
-    let exporter = SpanExporter::builder().with_http().build()?;
+    let exporter = SpanExporter::builder().with_http().with_http_client(client()?).build()?;
     Ok(BatchSpanProcessor::builder(exporter).with_batch_config(config).build())
 }
 
 fn event_processor() -> Result<BatchLogProcessor, TelemetryError> {
     let config =
         logs::BatchConfigBuilder::default().with_scheduled_delay(EXPORT_DELAY).with_max_queue_size(QUEUE).build();
-    let exporter = LogExporter::builder().with_http().build()?;
+    let exporter = LogExporter::builder().with_http().with_http_client(client()?).build()?;
     Ok(BatchLogProcessor::builder(exporter).with_batch_config(config).build())
 }
