@@ -75,7 +75,7 @@ pub struct Judged<'a> {
     pub reason: Reason,
     /// How strong the evidence is.
     pub strength: Strength,
-    /// Whether it can hold the release back at all.
+    /// Whether it can move the release at all.
     pub acts: bool,
 }
 
@@ -102,6 +102,8 @@ pub enum Reason {
     Regressed,
     /// The source cannot be read.
     Blind,
+    /// A sampler stands before the source: nothing that was counted is held for or against the release.
+    Sampled,
 }
 
 /// What all gates say together.
@@ -143,12 +145,11 @@ impl Judgement<'_> {
 #[must_use]
 pub fn judge<'a>(policy: &'a Policy, evidence: &'a Evidence, attempt: i64) -> Judgement<'a> {
     let line = merge::retry_threshold(policy.false_promotion, u32::try_from(attempt).unwrap_or(1));
-    let blind = matches!(evidence.sight, Sight::Blind { .. });
     let mut gates: Vec<Judged<'a>> = policy
         .gates
         .iter()
         .filter_map(|gate| Some((gate, evidence.gates.iter().find(|seen| seen.gate == gate.name)?)))
-        .map(|(gate, seen)| judge_one(gate, seen, line, blind))
+        .map(|(gate, seen)| judge_one(gate, seen, line, &evidence.sight))
         .collect();
     let shares: Vec<merge::Shared> = gates.iter().map(shared).collect();
     let average = merge::average(&shares);
@@ -160,7 +161,7 @@ pub fn judge<'a>(policy: &'a Policy, evidence: &'a Evidence, attempt: i64) -> Ju
         gate.reason = Reason::Regressed;
     }
     let mut acting = gates.iter().filter(|gate| gate.acts).map(|gate| gate.verdict);
-    // Without a single acting gate nothing was shown.
+    // Without a single acting gate nothing was shown; behind a sampler there is none.
     let verdict = acting.next().map_or(Verdict::Insufficient, |first| acting.fold(first, Verdict::and));
     let non_inferior = gates.iter().any(|gate| gate.acts)
         && gates
@@ -170,14 +171,18 @@ pub fn judge<'a>(policy: &'a Policy, evidence: &'a Evidence, attempt: i64) -> Ju
     Judgement { gates, average, guilty, verdict, non_inferior }
 }
 
-fn judge_one<'a>(policy: &'a GatePolicy, evidence: &'a GateEvidence, line: f64, blind: bool) -> Judged<'a> {
-    let strength = strength_of(policy, evidence);
+fn judge_one<'a>(policy: &'a GatePolicy, evidence: &'a GateEvidence, line: f64, sight: &Sight) -> Judged<'a> {
+    let sampled = matches!(sight, Sight::Sampled { .. });
+    let strength = if sampled { Strength::default() } else { strength_of(policy, evidence) };
     let (acts, verdict, reason) = match policy.role {
         Role::Observed => (false, Verdict::Insufficient, Reason::Observed),
         Role::Guardrail | Role::Success | Role::Veto if left_out(policy, evidence) => {
             (false, Verdict::Insufficient, Reason::NotReportedByStable)
         }
-        Role::Guardrail | Role::Success | Role::Veto if blind => (true, Verdict::Blind, Reason::Blind),
+        Role::Guardrail | Role::Success | Role::Veto if sampled => (false, Verdict::Insufficient, Reason::Sampled),
+        Role::Guardrail | Role::Success | Role::Veto if matches!(sight, Sight::Blind { .. }) => {
+            (true, Verdict::Blind, Reason::Blind)
+        }
         Role::Guardrail | Role::Success | Role::Veto => {
             let (verdict, reason) = by_evidence(policy, evidence, strength, line);
             (true, verdict, reason)

@@ -244,10 +244,10 @@ fn out_of_sight(trial: &Trial<'_>) -> Option<Move> {
             }
             Some(trial.park(PauseReason::Blind, why.clone()))
         }
-        Some(Sight::Fresh | Sight::Quiet { .. }) | None if parked => {
+        Some(Sight::Fresh | Sight::Quiet { .. } | Sight::Sampled { .. }) | None if parked => {
             Some(trial.to("EvidenceReturned", words::sight_returned(trial.canary), |canary| canary.paused = None))
         }
-        Some(Sight::Fresh | Sight::Quiet { .. }) | None => None,
+        Some(Sight::Fresh | Sight::Quiet { .. } | Sight::Sampled { .. }) | None => None,
     }
 }
 

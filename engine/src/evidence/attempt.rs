@@ -14,6 +14,10 @@ use super::signal::{Arm, Kind, Signal};
 use super::{Evidence, NumberEvidence, Sessions, Sight};
 use crate::policy::Policy;
 
+/// What is said of an attempt whose source is no longer sampled: what it counted meanwhile stays biased.
+const WAS_SAMPLED: &str =
+    "a sampler stood before the telemetry of this attempt: its rates are biased, so its gates read Insufficient";
+
 /// The two releases, by the names that signals carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arms {
@@ -56,6 +60,7 @@ pub struct Attempt {
     heard: [Option<i64>; 2],
     started: [Option<i64>; 2],
     blind: Option<(String, i64)>,
+    sampled: Option<String>,
 }
 
 impl Attempt {
@@ -105,6 +110,7 @@ impl Attempt {
             heard: [None; 2],
             started: [None; 2],
             blind: None,
+            sampled: matches!(stored.sight, Sight::Sampled { .. }).then(|| WAS_SAMPLED.to_owned()),
         }
     }
 
@@ -136,6 +142,17 @@ impl Attempt {
     /// The source is broken, or works again.
     pub fn set_blind(&mut self, why: Option<(String, i64)>) {
         self.blind = why;
+    }
+
+    /// A sampler stands before the source, or no longer does. Once sessions were counted behind one, the attempt stays
+    /// sampled: nobody can tell afterwards which of them were left out.
+    pub fn set_sampled(&mut self, why: Option<String>) {
+        let counted = self.sessions.canary + self.sessions.stable > 0;
+        self.sampled = match (why, self.sampled.take()) {
+            (Some(why), _) => Some(why),
+            (None, Some(_)) if counted => Some(WAS_SAMPLED.to_owned()),
+            (None, _) => None,
+        };
     }
 
     /// Takes a signal in. One of a third release changes nothing.
@@ -241,7 +258,10 @@ impl Attempt {
 
     fn note_closed(&mut self, first_new: i64) {
         for stratum in self.cutter.closed().filter(|stratum| stratum.id >= first_new) {
-            self.sample_ratio.add(stratum.weight, stratum.count(Arm::Canary), stratum.count(Arm::Stable));
+            // A sampler may well keep more of one arm: that says nothing about the router.
+            if self.sampled.is_none() {
+                self.sample_ratio.add(stratum.weight, stratum.count(Arm::Canary), stratum.count(Arm::Stable));
+            }
             for (_, conversation) in stratum.members.keys() {
                 if let Some(session) = self.table.get_mut(conversation) {
                     session.stratum = Some(stratum.id);
@@ -285,19 +305,6 @@ impl Attempt {
         }
     }
 
-    /// When to look again: the earliest moment at which something may close or mature; absent while nothing is open.
-    #[must_use]
-    pub fn next_maturity(&self, now: i64) -> Option<i64> {
-        let grace = self.limits.grace_millis;
-        let closed = self.gates.iter().filter_map(|gate| {
-            let next = self.cutter.closed().find(|stratum| stratum.id >= gate.next())?;
-            Some(gate.matures_at(next, grace))
-        });
-        let fastest = self.gates.iter().map(GateFold::maturity_millis).min()?;
-        let open = self.cutter.earliest_unplaced().map(|began| began.saturating_add(fastest + grace));
-        closed.chain(open).min().map(|at| at.max(now))
-    }
-
     /// The evidence at this moment, after `advance`.
     #[must_use]
     pub fn evidence(&self, now: i64) -> Evidence {
@@ -319,6 +326,9 @@ impl Attempt {
     }
 
     fn sight(&self, now: i64) -> Sight {
+        if let Some(why) = self.sampled.clone() {
+            return Sight::Sampled { why };
+        }
         if let Some((why, since_millis)) = self.blind.clone() {
             return Sight::Blind { why, since_millis };
         }

@@ -117,13 +117,6 @@ impl Cutter {
         self.open.len() + self.waiting.len()
     }
 
-    /// When the earliest session without a closed stratum began.
-    #[must_use]
-    pub fn earliest_unplaced(&self) -> Option<i64> {
-        let first = |members: &Members| members.first_key_value().map(|((at, _), _)| *at);
-        [first(&self.open), first(&self.waiting)].into_iter().flatten().min()
-    }
-
     /// From `at` on, new sessions are shared by another weight: no stratum spans the change.
     pub fn change_weight(&mut self, at: i64, step: usize, weight: i64) {
         if (self.step(), self.weight()) != (step, weight) {

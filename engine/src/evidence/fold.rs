@@ -63,12 +63,6 @@ impl GateFold {
         &self.outcome
     }
 
-    /// Milliseconds after its start at which a session's outcome is final.
-    #[must_use]
-    pub fn maturity_millis(&self) -> i64 {
-        self.policy.maturity_millis
-    }
-
     /// The evaluation that a session owes to this gate, if it looks at one and can act.
     #[must_use]
     pub fn owes(&self) -> Option<&str> {

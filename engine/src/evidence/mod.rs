@@ -62,6 +62,11 @@ pub enum Sight {
         /// What is missing, in words.
         why: String,
     },
+    /// A sampler stands before the source: every rate is biased, so no gate can say anything for or against the release.
+    Sampled {
+        /// Who says so, in words.
+        why: String,
+    },
     /// The source is broken or lies: exposure freezes.
     Blind {
         /// What is broken, in words.

@@ -99,7 +99,6 @@ fn a_stratum_is_folded_once_its_last_session_is_h_old_and_not_before() {
     feed(&mut attempt, &four(10, "a"));
     assert!(!attempt.advance(13 + H + GRACE - 1));
     assert_eq!(attempt.evidence(0).gates[0].strata, 0);
-    assert_eq!(attempt.next_maturity(500), Some(13 + H + GRACE));
     assert!(attempt.advance(13 + H + GRACE));
     assert!(!attempt.advance(13 + H + GRACE));
     let evidence = attempt.evidence(2_000);
@@ -107,7 +106,6 @@ fn a_stratum_is_folded_once_its_last_session_is_h_old_and_not_before() {
     assert_eq!(evidence.gates[0].by_step, [2, 0, 0]);
     assert_eq!((evidence.open, evidence.next_stratum), (0, 1));
     assert_eq!(evidence.gates[0].slices[0].slice, "dataset=prime");
-    assert_eq!(attempt.next_maturity(2_000), None);
 }
 
 #[test]
@@ -348,6 +346,43 @@ fn an_arm_with_traffic_that_is_silent_is_quiet_and_a_broken_source_is_blind() {
     assert_eq!(attempt.evidence(250_000).sight, Sight::Fresh);
     attempt.set_blind(Some(("the receiver is not running".into(), 7)));
     assert!(matches!(attempt.evidence(250_000).sight, Sight::Blind { since_millis: 7, .. }));
+}
+
+#[test]
+fn a_sampled_source_is_said_before_anything_else() {
+    let mut attempt = attempt(&success());
+    attempt.set_blind(Some(("the receiver is not running".into(), 7)));
+    attempt.set_sampled(Some("a sampler".into()));
+    assert_eq!(attempt.evidence(0).sight, Sight::Sampled { why: "a sampler".into() });
+    attempt.set_sampled(None);
+    assert!(matches!(attempt.evidence(0).sight, Sight::Blind { .. }), "nothing was counted behind it");
+}
+
+#[test]
+fn what_was_counted_behind_a_sampler_is_never_believed() {
+    let mut attempt = attempt(&success());
+    attempt.set_sampled(Some("a sampler".into()));
+    feed(&mut attempt, &four(10, "a"));
+    attempt.set_sampled(None);
+    let stored = attempt.evidence(20);
+    assert!(matches!(stored.sight, Sight::Sampled { .. }), "{:?}", stored.sight);
+    let policy = success();
+    let mut again = Attempt::restore(&policy, attempt.arms().clone(), Limits::default(), 0, 50, 30, &stored);
+    again.set_sampled(None);
+    assert_eq!(again.evidence(40).sight, stored.sight, "also after a restart");
+}
+
+#[test]
+fn a_sampler_that_keeps_one_arm_says_nothing_about_the_router() {
+    let ratio = |sampled: Option<String>| {
+        let mut attempt = attempt(&success());
+        attempt.set_sampled(sampled);
+        (0..100).for_each(|n| attempt.take(&start(CANARY, &format!("c{n}"), n)));
+        attempt.advance(200_000);
+        attempt.evidence(200_000).sessions.sample_ratio
+    };
+    assert!(ratio(None) > 0);
+    assert_eq!(ratio(Some("a sampler".into())), 0);
 }
 
 #[test]

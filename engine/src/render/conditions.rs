@@ -204,6 +204,7 @@ fn evidence_fresh(facts: &Facts<'_>) -> Option<Said> {
     Some(match &evidence.sight {
         Sight::Blind { why, .. } => said("EvidenceFresh", "False", "Blind", why.clone()),
         Sight::Quiet { why } => said("EvidenceFresh", "False", "Quiet", why.clone()),
+        Sight::Sampled { why } => said("EvidenceFresh", "False", "EvidenceSampled", why.clone()),
         Sight::Fresh => match left_out(facts) {
             names if names.is_empty() => said("EvidenceFresh", "True", "Arriving", "telemetry of both arms arrives"),
             names => said(

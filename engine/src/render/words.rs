@@ -237,7 +237,7 @@ pub(crate) fn analysing(facts: &TrialFacts<'_>) -> String {
 
 /// What a verdict still needs.
 pub(crate) fn needs(facts: &TrialFacts<'_>) -> String {
-    if let Some(Sight::Quiet { why }) = facts.seen.evidence.as_ref().map(|evidence| &evidence.sight) {
+    if let Some(Sight::Quiet { why } | Sight::Sampled { why }) = facts.seen.evidence.as_ref().map(|evidence| &evidence.sight) {
         return format!("Insufficient: {why}");
     }
     let Some(judgement) = facts.judgement else { return "waits for evidence".to_owned() };
@@ -279,7 +279,8 @@ fn needed(reason: &Reason) -> Option<i64> {
         | Reason::NotReported { .. }
         | Reason::NonInferior
         | Reason::Regressed
-        | Reason::Blind => None,
+        | Reason::Blind
+        | Reason::Sampled => None,
     }
 }
 
@@ -315,6 +316,7 @@ pub fn reason(reason: &Reason) -> String {
         Reason::NonInferior => "shown no worse than its margin".to_owned(),
         Reason::Regressed => "shown worse than its tolerance".to_owned(),
         Reason::Blind => "its source cannot be read".to_owned(),
+        Reason::Sampled => "its source is sampled: every rate is biased".to_owned(),
     }
 }
 

@@ -56,6 +56,8 @@ pub struct World {
     route: Option<rollpin_engine::plan::RoutePlan>,
     attempt: Option<(String, Attempt)>,
     pub blind_since: Option<i64>,
+    /// A sampler stands before the telemetry.
+    pub sampled: bool,
     /// Telemetry of both releases is lost on its way.
     pub deaf: bool,
     pub commands: Vec<CommandSeen>,
@@ -91,6 +93,7 @@ impl World {
             route: None,
             attempt: None,
             blind_since: None,
+            sampled: false,
             deaf: false,
             commands: vec![],
             past: vec![],
@@ -196,8 +199,10 @@ impl World {
     fn observe(&mut self) -> Observed {
         let now = self.now;
         let blind = self.blind_since.map(|since| ("the receiver is down".to_owned(), since));
+        let sampled = self.sampled.then(|| "a sampler stands before the telemetry".to_owned());
         let evidence = self.attempt.as_mut().map(|(_, attempt)| {
             attempt.set_blind(blind);
+            attempt.set_sampled(sampled);
             attempt.advance(now);
             attempt.evidence(now)
         });
