@@ -1,23 +1,18 @@
-//! Who may speak for a release: pods by their address, from the watched copies, and collectors by the tokens of `MetricSource`s.
+//! Which pod speaks for a release: pods by their address, from the watched copies.
 //!
-//! It only keeps these lists; the receiver applies them.
+//! It only keeps the list; the receiver applies it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::Event;
-use kube::{Api, Client, ResourceExt};
-use rollpin_crds::{MetricSource, NAME_LABEL, RELEASE_LABEL};
+use rollpin_crds::{NAME_LABEL, RELEASE_LABEL};
 
-use crate::evidence::{Directory, Listed, Speaker};
-
-/// How often tokens are read again.
-const TOKENS_EVERY: Duration = Duration::from_mins(1);
+use crate::evidence::Speaker;
 
 /// Pods of releases by their address.
 #[derive(Clone, Default)]
@@ -80,36 +75,6 @@ fn speaker(pod: &Pod) -> Option<Speaker> {
         name: pod.labels().get(NAME_LABEL)?.clone(),
         digest: pod.labels().get(RELEASE_LABEL)?.clone(),
     })
-}
-
-/// Keeps the tokens of collectors current; without the right to read them, there are none.
-pub async fn keep_tokens(client: Client, namespace: String, directory: Arc<Directory>) {
-    loop {
-        match tokens(&client, &namespace).await {
-            Ok(listed) => directory.set_tokens(listed),
-            Err(cause) => {
-                tracing::debug!(cause = %crate::error::chain(&cause), "tokens of collectors cannot be read")
-            }
-        }
-        tokio::time::sleep(TOKENS_EVERY).await;
-    }
-}
-
-async fn tokens(client: &Client, namespace: &str) -> Result<Vec<Listed>, kube::Error> {
-    let sources = Api::<MetricSource>::all(client.clone()).list(&ListParams::default()).await?;
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let mut listed = vec![];
-    for source in sources {
-        for name in source.spec.otlp.iter().flat_map(|otlp| &otlp.token_secrets) {
-            let token = secrets.get_opt(name).await?.and_then(|secret| secret.data?.get("token").cloned());
-            let token = token.and_then(|token| String::from_utf8(token.0).ok());
-            listed.extend(
-                token
-                    .map(|token| Listed { token: token.trim().to_owned(), namespaces: source.spec.namespaces.clone() }),
-            );
-        }
-    }
-    Ok(listed)
 }
 
 #[cfg(test)]

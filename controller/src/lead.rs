@@ -4,25 +4,26 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::{self, applier};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
-use rollpin_crds::{AgentRelease, MANAGER};
+use rollpin_crds::{AgentRelease, MANAGER, MetricSource};
 use rollpin_engine::evidence::Limits;
 use serde_json::json;
 
 use crate::args::Args;
 use crate::build::Agent;
 use crate::context::{Context, Memories, Shared};
-use crate::directory::{Pods, keep_tokens};
+use crate::directory::Pods;
 use crate::evidence::{Addresses, Counters, Directory, EvidenceHub, Receiver, Running, now_millis, serve};
 use crate::evidence_link::EvidenceLink;
 use crate::metrics::Metrics;
 use crate::reconcile::{on_error, reconcile};
+use crate::sources::{self, Lists};
 use crate::watch;
 
 /// Label of the leader's pod; the OTLP Service selects it.
@@ -51,10 +52,14 @@ pub async fn lead(args: &Args, client: Client, metrics: Arc<Metrics>) -> Result<
         memories: Memories::default(),
     });
     let scopes: Vec<Scope> = args.scopes().iter().map(|scope| open(&shared, scope.as_deref(), &pods)).collect();
+    let (told, listed) = tokio::sync::watch::channel(vec![]);
+    let sources = follow_sources(&client, Arc::clone(&hub), told);
     for scope in &scopes {
         wait_until_read(&scope.ctx.stores).await?;
     }
-    let _receiver = receive(args, &client, &metrics, Arc::clone(&hub), pods)?;
+    // No gate may pass before it is known whether its source is sampled.
+    sources.wait_until_ready().await?;
+    let _receiver = receive(args, &client, &metrics, Arc::clone(&hub), pods, listed)?;
     label(args, &client, true).await;
     metrics.ready(true);
     tracing::info!(
@@ -111,6 +116,28 @@ async fn wait_until_read(stores: &watch::Stores) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Follows the sources of evidence: the hub learns which are sampled, and the reader of tokens what they list.
+fn follow_sources(
+    client: &Client,
+    hub: Arc<EvidenceHub>,
+    told: tokio::sync::watch::Sender<Vec<Lists>>,
+) -> Store<MetricSource> {
+    watch::sources(client, move |event, store| {
+        // While a list is being read, the copy is the one from before.
+        if matches!(event, Event::Init | Event::InitApply(_)) {
+            return;
+        }
+        let all = store.state();
+        hub.set_sampled(sources::samplers(all.iter().map(AsRef::as_ref)));
+        let lists = sources::lists(all.iter().map(AsRef::as_ref));
+        told.send_if_modified(|known| {
+            let changed = *known != lists;
+            *known = lists;
+            changed
+        });
+    })
+}
+
 /// Opens the ports for telemetry; they close when the answer is dropped.
 fn receive(
     args: &Args,
@@ -118,11 +145,14 @@ fn receive(
     metrics: &Metrics,
     hub: Arc<EvidenceHub>,
     pods: Pods,
+    listed: tokio::sync::watch::Receiver<Vec<Lists>>,
 ) -> Result<Running, Failure> {
     let directory = Arc::new(Directory::new(move |address| pods.release_of(address)));
     let counters = Arc::new(Counters::default());
     metrics.show(Arc::clone(&counters));
-    tokio::spawn(keep_tokens(client.clone(), args.namespace.clone(), Arc::clone(&directory)));
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &args.namespace);
+    let read = move |name| sources::read_token(secrets.clone(), name);
+    tokio::spawn(sources::keep_tokens(listed, read, Arc::clone(&directory)));
     let receiver = Arc::new(Receiver::new(hub, directory, counters));
     Ok(serve(receiver, Addresses { grpc: args.otlp_grpc, http: args.otlp_http })?)
 }

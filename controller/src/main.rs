@@ -15,6 +15,7 @@ mod metrics;
 mod observe;
 mod reconcile;
 mod report;
+mod sources;
 mod watch;
 
 use std::process::ExitCode;

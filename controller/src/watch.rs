@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use futures::channel::mpsc::UnboundedSender;
+use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
@@ -17,7 +17,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use rollpin_crds::{AgentRelease, AgentRevision, NAME_LABEL, RELEASE_LABEL, ReleaseCommand};
+use rollpin_crds::{AgentRelease, AgentRevision, MetricSource, NAME_LABEL, RELEASE_LABEL, ReleaseCommand};
 use serde::de::DeserializeOwned;
 
 use crate::build::APPLIED;
@@ -75,7 +75,7 @@ pub fn open(
     releases: impl Fn(&Event<AgentRelease>, &Store<AgentRelease>) + Send + 'static,
     pods: impl Fn(&Event<Pod>, &Store<Pod>) + Send + 'static,
 ) -> Stores {
-    let all = watcher::Config::default().streaming_lists().timeout(WATCH_SECONDS);
+    let all = config();
     let ours = all.clone().labels(NAME_LABEL);
     let routes = match scope {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &http_route()),
@@ -111,6 +111,19 @@ pub fn open(
         slices: keep(scoped(client, scope), ours.clone(), touched, |_| {}, labelled, |_, _| {}),
         routes: keep_with(routes, http_route(), ours, touched, |_| {}, labelled, |_, _| {}),
     }
+}
+
+/// Watches the sources of evidence, which belong to no namespace and to no release; `told` is told of every change.
+pub fn sources(
+    client: &Client,
+    told: impl Fn(&Event<MetricSource>, &Store<MetricSource>) + Send + 'static,
+) -> Store<MetricSource> {
+    let (nobody, _) = unbounded();
+    keep(Api::all(client.clone()), config(), &nobody, |_| {}, |_| None, told)
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().streaming_lists().timeout(WATCH_SECONDS)
 }
 
 fn keep<K>(

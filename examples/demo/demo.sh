@@ -18,9 +18,11 @@ rollpin() { inside "$ROLLPIN" --namespace agents "$@"; }
 
 load_pid=
 stop_load() {
-  [[ -n $load_pid ]] && kill "$load_pid" 2>/dev/null && wait "$load_pid" 2>/dev/null
+  [[ -n $load_pid ]] || return 0
+  kill "$load_pid" 2>/dev/null || true
+  # It was asked to end, and says so in its status.
+  wait "$load_pid" 2>/dev/null || true
   load_pid=
-  return 0
 }
 trap stop_load EXIT
 
@@ -65,7 +67,9 @@ tell "Margins of 10 points, 40 sessions a second and a bake of 30 s make this qu
 examples/demo/prepare.sh
 . "$work/env"
 began=$SECONDS
+# A demo that is told again begins anew: in earnest nobody deletes ledgers, since they keep what was tried and held.
 inside kubectl -n agents delete agentrelease oracle --ignore-not-found >/dev/null
+inside kubectl -n agents delete evidenceledgers --selector rollpin.dev/name=oracle >/dev/null
 
 chapter "1. The first release: gpt-4-0314"
 apply 0314 "Answer whether the number is prime."

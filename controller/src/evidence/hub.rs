@@ -36,18 +36,27 @@ pub struct Trial<'a> {
     pub weight: i64,
 }
 
+/// A `MetricSource` before which a sampler stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sampler {
+    /// Name of the source.
+    pub source: String,
+    /// Namespaces whose releases use it; `*` is all.
+    pub namespaces: Vec<String>,
+}
+
 #[derive(Debug, Default)]
 struct Agent {
     attempt: Option<Attempt>,
     baseline: Option<BaselineFold>,
     heard: BTreeMap<String, i64>,
-    blind: Option<(String, i64)>,
 }
 
 #[derive(Debug)]
 struct State {
     agents: HashMap<Key, Agent>,
     blind: Option<(String, i64)>,
+    samplers: Vec<Sampler>,
 }
 
 /// All attempts under way and all baselines.
@@ -66,7 +75,7 @@ impl EvidenceHub {
         let blind = Some(("the OTLP receiver is not running".to_owned(), now));
         Self {
             limits,
-            state: Mutex::new(State { agents: HashMap::new(), blind }),
+            state: Mutex::new(State { agents: HashMap::new(), blind, samplers: vec![] }),
             matured: Mutex::new(BTreeSet::new()),
             wake: Notify::new(),
         }
@@ -81,7 +90,7 @@ impl EvidenceHub {
     /// weight. `restore` is what the ledger holds from before a restart.
     pub fn begin(&self, key: &str, trial: Trial<'_>, restore: Option<&Evidence>, now: i64) {
         let mut state = self.lock();
-        let receiver = state.blind.clone();
+        let (blind, sampled) = (state.blind.clone(), sampled(&state.samplers, key));
         let agent = state.agents.entry(key.to_owned()).or_default();
         let arms = Arms { canary: canonical(trial.canary), stable: canonical(trial.stable) };
         if let Some(attempt) = agent.attempt.as_mut().filter(|attempt| *attempt.arms() == arms) {
@@ -91,7 +100,8 @@ impl EvidenceHub {
         let nothing = Evidence::default();
         let stored = restore.unwrap_or(&nothing);
         let mut attempt = Attempt::restore(trial.policy, arms, self.limits, trial.step, trial.weight, now, stored);
-        attempt.set_blind(agent.blind.clone().or(receiver));
+        attempt.set_blind(blind);
+        attempt.set_sampled(sampled);
         agent.attempt = Some(attempt);
         if let Some(baseline) = &mut agent.baseline {
             baseline.pause();
@@ -167,7 +177,6 @@ impl EvidenceHub {
     #[must_use]
     pub fn agents_of(&self, digest: &str, namespaces: &[String], namespace: Option<&str>) -> Vec<Key> {
         let digest = canonical(digest);
-        let allowed = |own: &str| namespaces.iter().any(|name| name == "*" || name == own);
         let named = |own: &str| namespace.is_none_or(|name| name == own);
         let state = self.lock();
         let mut keys: Vec<Key> = state
@@ -175,7 +184,7 @@ impl EvidenceHub {
             .iter()
             .filter(|(key, agent)| {
                 let own = key.split('/').next().unwrap_or_default();
-                allowed(own) && named(own) && agent.knows(&digest)
+                covers(namespaces, own) && named(own) && agent.knows(&digest)
             })
             .map(|(key, _)| key.clone())
             .collect();
@@ -211,13 +220,17 @@ impl EvidenceHub {
                 }
             }
         }
-        if !grown.is_empty() {
-            self.matured.lock().unwrap_or_else(PoisonError::into_inner).extend(grown);
+        self.tell(grown);
+    }
+
+    fn tell(&self, keys: Vec<Key>) {
+        if !keys.is_empty() {
+            self.matured.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
             self.wake.notify_one();
         }
     }
 
-    /// Waits until some attempts have more evidence than before, and says which; many changes are one answer.
+    /// Waits until some attempts have other evidence than before, and says which; many changes are one answer.
     pub async fn matured(&self) -> Vec<Key> {
         loop {
             let due = std::mem::take(&mut *self.matured.lock().unwrap_or_else(PoisonError::into_inner));
@@ -232,28 +245,41 @@ impl EvidenceHub {
     pub fn set_blind(&self, why: Option<&str>, now: i64) {
         let mut state = self.lock();
         state.blind = why.map(|why| (why.to_owned(), now));
-        let receiver = state.blind.clone();
-        for agent in state.agents.values_mut() {
-            let blind = agent.blind.clone().or_else(|| receiver.clone());
-            if let Some(attempt) = &mut agent.attempt {
-                attempt.set_blind(blind);
-            }
+        let blind = state.blind.clone();
+        for attempt in state.agents.values_mut().filter_map(|agent| agent.attempt.as_mut()) {
+            attempt.set_blind(blind.clone());
         }
     }
 
-    /// The source of one agent cannot be believed, for example because a sampler stands before it.
-    #[cfg_attr(not(test), allow(dead_code))] // waits for MetricSource.otlp.sampled to be watched
-    pub fn set_blind_for(&self, key: &str, why: Option<&str>, now: i64) {
+    /// The samplers that stand before telemetry from now on: concerns the attempts in their namespaces.
+    pub fn set_sampled(&self, samplers: Vec<Sampler>) {
         let mut state = self.lock();
-        let receiver = state.blind.clone();
-        let agent = state.agents.entry(key.to_owned()).or_default();
-        let since = |why: &str| agent.blind.as_ref().filter(|(known, _)| known == why).map_or(now, |(_, since)| *since);
-        agent.blind = why.map(|why| (why.to_owned(), since(why)));
-        let blind = agent.blind.clone().or(receiver);
-        if let Some(attempt) = &mut agent.attempt {
-            attempt.set_blind(blind);
+        if state.samplers == samplers {
+            return;
         }
+        let mut touched = Vec::new();
+        for (key, agent) in &mut state.agents {
+            if let Some(attempt) = &mut agent.attempt {
+                attempt.set_sampled(sampled(&samplers, key));
+                touched.push(key.clone());
+            }
+        }
+        state.samplers = samplers;
+        drop(state);
+        self.tell(touched);
     }
+}
+
+/// Why the telemetry of an agent is biased, if a sampler stands before it.
+fn sampled(samplers: &[Sampler], key: &str) -> Option<String> {
+    let own = key.split('/').next().unwrap_or_default();
+    let sampler = samplers.iter().find(|sampler| covers(&sampler.namespaces, own))?;
+    Some(format!("MetricSource {} is sampled: every rate is biased, so its gates read Insufficient", sampler.source))
+}
+
+/// Whether a list of namespaces, in which `*` is all, has this one.
+fn covers(namespaces: &[String], own: &str) -> bool {
+    namespaces.iter().any(|name| name == "*" || name == own)
 }
 
 impl Agent {

@@ -18,7 +18,7 @@ pub mod server;
 mod tests;
 
 pub use counters::Counters;
-pub use hub::{EvidenceHub, Trial};
+pub use hub::{EvidenceHub, Sampler, Trial};
 pub use identity::{Directory, Listed, Speaker};
 pub use receiver::Receiver;
 pub use server::{Addresses, Running, serve};

@@ -403,9 +403,34 @@ fn a_receiver_that_has_not_started_is_blind() {
     hub.begin(AGENT, Trial { policy: &policy, canary: CANARY, stable: STABLE, step: 0, weight: 50 }, None, 10);
     assert!(matches!(hub.snapshot(AGENT, 10).unwrap().sight, Sight::Blind { since_millis: 5, .. }));
     hub.set_blind(None, 11);
-    hub.set_blind_for(AGENT, Some("a sampler stands before it"), 12);
-    hub.set_blind_for(AGENT, Some("a sampler stands before it"), 13);
-    assert!(matches!(hub.snapshot(AGENT, 14).unwrap().sight, Sight::Blind { since_millis: 12, .. }));
+    assert!(!matches!(hub.snapshot(AGENT, 12).unwrap().sight, Sight::Blind { .. }));
+}
+
+#[test]
+fn attempts_in_the_namespaces_of_a_sampled_source_are_sampled_and_looked_at() {
+    let hub = EvidenceHub::new(Limits::default(), 0);
+    let policy = policy();
+    let begin = |key: &str| {
+        hub.begin(key, Trial { policy: &policy, canary: CANARY, stable: STABLE, step: 0, weight: 50 }, None, 0);
+    };
+    let before = |namespace: &str| Sampler { source: "gateway".into(), namespaces: vec![namespace.into()] };
+    let sampled = |key: &str| match hub.snapshot(key, 1).unwrap().sight {
+        Sight::Sampled { why } => Some(why),
+        _ => None,
+    };
+    let why = "MetricSource gateway is sampled: every rate is biased, so its gates read Insufficient";
+    begin("one/a");
+    begin("two/a");
+    hub.set_sampled(vec![before("one")]);
+    assert_eq!((sampled("one/a").as_deref(), sampled("two/a")), (Some(why), None));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(hub.matured()), ["one/a", "two/a"]);
+    begin("one/later");
+    assert_eq!(sampled("one/later").as_deref(), Some(why), "also one that begins afterwards");
+    hub.set_sampled(vec![before("*")]);
+    assert_eq!(sampled("two/a").as_deref(), Some(why));
+    hub.set_sampled(vec![]);
+    assert_eq!((sampled("one/a"), sampled("two/a")), (None, None), "nothing was counted behind it");
 }
 
 #[test]

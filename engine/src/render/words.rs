@@ -237,7 +237,9 @@ pub(crate) fn analysing(facts: &TrialFacts<'_>) -> String {
 
 /// What a verdict still needs.
 pub(crate) fn needs(facts: &TrialFacts<'_>) -> String {
-    if let Some(Sight::Quiet { why } | Sight::Sampled { why }) = facts.seen.evidence.as_ref().map(|evidence| &evidence.sight) {
+    if let Some(Sight::Quiet { why } | Sight::Sampled { why }) =
+        facts.seen.evidence.as_ref().map(|evidence| &evidence.sight)
+    {
         return format!("Insufficient: {why}");
     }
     let Some(judgement) = facts.judgement else { return "waits for evidence".to_owned() };

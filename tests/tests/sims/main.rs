@@ -183,6 +183,33 @@ fn blind_evidence_freezes_then_parks_then_resumes_and_never_blames() {
 }
 
 #[test]
+fn a_sampled_source_neither_advances_nor_takes_back() {
+    for (seed, failures) in [(1, 0.05), (2, 0.95), (3, 1.0)] {
+        let mut world = World::new(seed);
+        world.policy.on_inconclusive = OnInconclusive::PromoteIfNoRegression;
+        world.apply("a", Behavior::failing(0.05));
+        world.run_to(Phase::Healthy, 60);
+        world.sampled = true;
+        world.apply("b", Behavior::failing(failures));
+        world.run(20);
+        let weight = world.status.weight;
+        assert!(weight.is_some_and(|weight| weight > 0), "seed {seed}: it was exposed, {:?}", world.status.message);
+        assert!(
+            world.status.message.clone().unwrap().contains("Insufficient: a sampler"),
+            "{:?}",
+            world.status.message
+        );
+        world.run(400);
+        assert_eq!((world.status.phase, world.status.weight), (Some(Phase::Progressing), weight), "seed {seed}");
+        // Past the deadline it waits for a person: "no regression was found" is worth nothing here either.
+        world.run(300);
+        assert_eq!((world.status.phase, world.status.weight), (Some(Phase::Paused), weight), "seed {seed}");
+        assert_eq!(live(&world), release("a").digest, "seed {seed}");
+        assert!(held(&world).is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
 fn telemetry_that_stops_for_both_releases_is_blindness_and_not_a_verdict() {
     let mut world = serving(SEED);
     world.apply("b", Behavior::failing(0.05));
