@@ -46,6 +46,7 @@ test: ## Everything: unit tests, dependency checks, then the tests on a cluster 
 test-unit: ## Formatting, lints and all tests that need neither root nor a cluster
 	cargo fmt --all --check
 	cargo clippy $(UNIT) --all-targets -- -D warnings
+	cargo clippy --package rollpin-tests --test cluster -- -D warnings
 	cargo test $(UNIT)
 
 test-deny: ## Advisories, licences and bans of all dependencies

@@ -52,7 +52,7 @@ impl Candidate {
                 Ok(Look::Ours) => return,
                 Ok(Look::Theirs) => {}
                 Err(cause) => {
-                    tracing::warn!(lease = %self.name, %cause, "cannot look at the lease")
+                    tracing::warn!(lease = %self.name, %cause, "cannot look at the lease");
                 }
             }
             tokio::time::sleep(RETRY).await;
@@ -68,7 +68,7 @@ impl Candidate {
             match tokio::time::timeout(RENEW_DEADLINE.saturating_sub(renewed.elapsed()), self.look()).await {
                 Ok(Ok(Look::Ours)) => renewed = began,
                 Ok(Err(cause)) => {
-                    tracing::warn!(lease = %self.name, %cause, "cannot renew the lease")
+                    tracing::warn!(lease = %self.name, %cause, "cannot renew the lease");
                 }
                 Ok(Ok(Look::Theirs)) | Err(_) => return,
             }

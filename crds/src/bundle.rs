@@ -10,11 +10,13 @@ use serde_json::{Map, Value};
 pub type JsonObject = Map<String, Value>;
 
 /// The schema of a free-form JSON object: `type: object` with unknown fields preserved.
+#[must_use]
 pub fn free_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// The schema of a JSON Schema written by users: a free-form object that must be an object schema.
+#[must_use]
 pub fn object_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

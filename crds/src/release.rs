@@ -43,7 +43,7 @@ pub struct AgentReleaseSpec {
     /// What the harness container promises. Absent: level 0, any container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
-    /// Number of pods of the stable release. Leave it out when a HorizontalPodAutoscaler owns it. Absent: 1.
+    /// Number of pods of the stable release. Leave it out when a `HorizontalPodAutoscaler` owns it. Absent: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub replicas: Option<i32>,

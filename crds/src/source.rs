@@ -30,7 +30,7 @@ pub struct MetricSourceSpec {
     /// A server that speaks Prometheus's query API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<HttpSource>,
-    /// A ClickHouse server with the OpenTelemetry exporter's schema.
+    /// A `ClickHouse` server with the `OpenTelemetry` exporter's schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub click_house: Option<HttpSource>,
     /// Namespaces whose releases may use it. Absent: none; `*`: all.

@@ -157,9 +157,8 @@ fn retire(plan: &mut Plan, retiring: &Retiring) {
 }
 
 fn pin(plan: &mut Plan, from: &ReleaseRef, to: &ReleaseRef) {
-    if let Some(route) = &mut plan.route {
-        if !route.pins.iter().any(|(pinned, _)| pinned.digest == from.digest) {
-            route.pins.push((from.clone(), to.clone()));
-        }
+    let Some(route) = &mut plan.route else { return };
+    if !route.pins.iter().any(|(pinned, _)| pinned.digest == from.digest) {
+        route.pins.push((from.clone(), to.clone()));
     }
 }

@@ -115,8 +115,8 @@ pub fn replay(spec: &DecisionRecordSpec) -> Replay {
 /// The first record that does not fit, in words.
 pub fn verify_chain(records: &[DecisionRecordSpec], anchor: Option<&str>) -> Result<(), String> {
     let mut before = anchor.unwrap_or_default().to_owned();
-    let mut number = records.first().map_or(1, |first| first.sequence);
-    for record in records {
+    let first = records.first().map_or(1, |first| first.sequence);
+    for (number, record) in (first..).zip(records) {
         if record.sequence != number {
             return Err(format!("record {number} is missing: the next one is {}", record.sequence));
         }
@@ -127,7 +127,6 @@ pub fn verify_chain(records: &[DecisionRecordSpec], anchor: Option<&str>) -> Res
             return Err(format!("record {number} was changed after it was written"));
         }
         before.clone_from(&record.hash);
-        number += 1;
     }
     Ok(())
 }

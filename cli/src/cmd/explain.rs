@@ -79,7 +79,7 @@ fn facts(status: &AgentReleaseStatus, now: Timestamp) -> String {
             rows.push(fact("Bake", format!("until {}, promoted as {}; {before}", baking.until.0, baking.basis)));
         }
         Some(State::Steady(steady)) => {
-            rows.extend(steady.ended.as_ref().map(|ended| fact("Ended", ending(ended, status))))
+            rows.extend(steady.ended.as_ref().map(|ended| fact("Ended", ending(ended, status))));
         }
         Some(State::Reverting(reverting)) => {
             rows.push(fact(

@@ -290,11 +290,12 @@ fn waits(trial: &Trial<'_>) -> Option<Move> {
     match (&trial.canary.paused, suspended) {
         (_, true) => Some(pause(trial, PauseReason::Suspended, words::suspended(&trial.canary.trial))),
         (Some(paused), false) => match paused.reason {
-            PauseReason::Suspended | PauseReason::Step => None,
             PauseReason::Person | PauseReason::Inconclusive if !trial.approved() => {
                 Some(trial.stay(words::paused(trial.canary, paused)))
             }
-            PauseReason::Person
+            PauseReason::Suspended
+            | PauseReason::Step
+            | PauseReason::Person
             | PauseReason::Inconclusive
             | PauseReason::Infrastructure
             | PauseReason::Blind

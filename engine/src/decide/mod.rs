@@ -80,7 +80,7 @@ impl Move {
 
     /// Go to another state, and say why.
     pub(crate) fn to(seen: &Observed, state: State, reason: &'static str, because: impl Into<String>) -> Self {
-        Self { notice: Some((false, reason)), ..Self::stay(seen, &state, because) }
+        Self { state, notice: Some((false, reason)), ..Self::stay(seen, &nothing_yet(seen.now), because) }
     }
 
     pub(crate) fn warning(mut self) -> Self {

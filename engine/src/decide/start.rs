@@ -63,10 +63,13 @@ pub(super) fn steady(seen: &Observed, state: &State, steady: &Steady, known: &Kn
     if let Some(hold) = hold_on(seen, &desired.behavior_digest) {
         return held(seen, steady, state, desired, hold);
     }
-    if let Some(end) = steady.ended.as_ref().filter(|end| end.cause == Cause::NotEnoughEvidence) {
-        if end.trial.digest == desired.digest && end.policy_hash == policy_hash(policy) {
-            return Move::stay(seen, state, words::ended(&steady.live, end));
-        }
+    let terminal = |end: &&rollpin_crds::status::Ended| {
+        end.cause == Cause::NotEnoughEvidence
+            && end.trial.digest == desired.digest
+            && end.policy_hash == policy_hash(policy)
+    };
+    if let Some(end) = steady.ended.as_ref().filter(terminal) {
+        return Move::stay(seen, state, words::ended(&steady.live, end));
     }
     begin(seen, state, &steady.live, desired, policy, known)
 }

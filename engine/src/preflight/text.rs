@@ -24,7 +24,9 @@ fn walk(field: &str, value: &Value, found: &mut Vec<Finding>) {
     match value {
         Value::String(text) => found.extend(suspicious(field, text)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, item)| walk(&format!("{field}[{index}]"), item, found))
+            for (index, item) in items.iter().enumerate() {
+                walk(&format!("{field}[{index}]"), item, found);
+            }
         }
         Value::Object(members) => {
             for (key, member) in members {

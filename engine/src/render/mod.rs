@@ -9,6 +9,7 @@ pub mod words;
 use rollpin_crds::status::{AgentReleaseStatus, Columns, Desired, GateStatus, Phase, Serving, State};
 
 use crate::decide::{Decision, Known, Move, Notice, hold_on};
+use crate::evidence::Evidence;
 use crate::gate::{Judged, Judgement, worst_slice};
 use crate::observed::{Observed, Wanted};
 use crate::phase;
@@ -167,7 +168,8 @@ fn columns(seen: &Observed, step: &Move, known: &Known<'_>, judgement: Option<&J
 fn steps(step: &Move, known: &Known<'_>) -> String {
     match (&step.state, &known.frozen) {
         (State::Canary(canary), Some(policy)) => {
-            format!("{}/{}", (canary.step + 1).min(policy.steps.len() as i64), policy.steps.len())
+            let step = usize::try_from(canary.step + 1).unwrap_or(usize::MAX);
+            format!("{}/{}", step.min(policy.steps.len()), policy.steps.len())
         }
         _ => String::new(),
     }
@@ -213,19 +215,19 @@ fn running_verdict(_seen: &Observed, judgement: &Judgement<'_>) -> String {
 
 fn gates(seen: &Observed, judgement: Option<&Judgement<'_>>) -> Vec<GateStatus> {
     match judgement {
-        Some(judgement) => judgement.gates.iter().map(gate_status).collect(),
+        Some(judgement) => judgement.gates.iter().map(|gate| gate_status(gate, seen.evidence.as_ref())).collect(),
         // After an attempt its last table stays readable until the next one begins.
         None => seen.status.gates.clone(),
     }
 }
 
-fn gate_status(gate: &Judged<'_>) -> GateStatus {
+fn gate_status(gate: &Judged<'_>, evidence: Option<&Evidence>) -> GateStatus {
     let counts = gate.evidence;
     GateStatus {
         name: gate.policy.name.clone(),
         role: format!("{:?}", gate.policy.role),
         verdict: gate.verdict.word().to_owned(),
-        message: words::reason(&gate.reason),
+        message: words::numbers(gate, evidence).unwrap_or_else(|| words::reason(&gate.reason)),
         canary_sessions: counts.canary.sessions,
         canary_bad: counts.canary.bad,
         stable_sessions: counts.stable.sessions,

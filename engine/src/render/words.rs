@@ -178,7 +178,7 @@ pub(crate) fn superseded(trial: &ReleaseRef, desired: &ReleaseRef) -> String {
     format!("{} is withdrawn without blame: the spec asks for {} by now", short(trial), short(desired))
 }
 
-/// "task_success, odds of failure 5.3 times (95 % sequence 2.6..9.8) after 61 canary and 540 stable sessions; worst slice dataset=prime".
+/// `task_success, odds of failure 5.3 times (95 % sequence 2.6..9.8) after 61 canary and 540 stable sessions; worst slice dataset=prime`.
 fn finding(gate: &Judged<'_>) -> String {
     let counts =
         format!("after {} canary and {} stable sessions", gate.evidence.canary.sessions, gate.evidence.stable.sessions);
@@ -320,6 +320,13 @@ pub fn reason(reason: &Reason) -> String {
         Reason::Blind => "its source cannot be read".to_owned(),
         Reason::Sampled => "its source is sampled: every rate is biased".to_owned(),
     }
+}
+
+/// What an observed number was in both arms.
+pub(crate) fn numbers(gate: &Judged<'_>, evidence: Option<&Evidence>) -> Option<String> {
+    let number = evidence?.numbers.iter().find(|number| number.name == gate.policy.outcome)?;
+    let (canary, stable) = (number.canary.quantile(0.5)?, number.stable.quantile(0.5)?);
+    Some(format!("observed, does not act: median {canary:.0} on the canary, {stable:.0} on stable"))
 }
 
 pub(crate) fn not_enough_evidence(facts: &TrialFacts<'_>) -> String {

@@ -68,7 +68,7 @@ fn every_bad_manifest_is_answered_with_its_field_and_a_way_out() {
         match tag.as_str() {
             // One fault per file: any other problem would hide whether this one stops a rollout.
             "Lint" | "Condition" if !hit || problems.len() != 1 => {
-                failures.push(format!("{name}: wanted {field}: {says}\n  got {problems:#?}"))
+                failures.push(format!("{name}: wanted {field}: {says}\n  got {problems:#?}"));
             }
             "Lint" | "Condition" | "Admission" => {}
             other => panic!("{name}: unknown tag {other}"),

@@ -85,7 +85,7 @@ fn changed(path: &str, value: &Value) -> Value {
         _ if path.ends_with(".ociRef") => {
             json!(format!("ghcr.io/acme/prompt@sha256:{}", "b".repeat(64)))
         }
-        _ if path.ends_with(".image") => {
+        _ if path.rsplit('.').next() == Some("image") => {
             json!(format!("ghcr.io/acme/agent@sha256:{}", "b".repeat(64)))
         }
         Value::Null => json!({"changed": true}),

@@ -266,12 +266,12 @@ fn resource_of(identity: &Identity) -> Resource {
 /// stop the process. Telemetry goes to the cluster's receiver in plain HTTP. Made on a thread of its own, since a
 /// blocking client must not be made inside of the asynchronous runtime.
 fn client() -> Result<reqwest::blocking::Client, reqwest::Error> {
-    let make = || {
+    let build = || {
         let _ = rustls::crypto::ring::default_provider().install_default();
         reqwest::blocking::Client::builder().tls_certs_only([]).timeout(Duration::from_secs(10)).build()
     };
-    match std::thread::spawn(make).join() {
-        Ok(made) => made,
+    match std::thread::spawn(build).join() {
+        Ok(client) => client,
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }

@@ -191,7 +191,7 @@ impl World {
         self.check(&decision);
         self.said.push(decision.because.clone());
         let edge = decision.edge;
-        self.commit(decision);
+        self.commit(&decision);
         self.act();
         edge
     }
@@ -250,16 +250,15 @@ impl World {
         assert_ne!(after.live.digest, after.trial.digest, "a release is never on trial against itself");
         let held = decision.status.hold.iter().any(|hold| hold.behavior_digest == after.trial.behavior_digest);
         assert!(!held || after.weight == 0, "seed {}: a held release has weight: {}", self.seed, decision.because);
-        if let Some(State::Canary(before)) = &self.status.state {
-            if after.trial == before.trial && after.weight > before.weight {
-                let ready = self.revisions.get(&after.trial.digest).is_some_and(|revision| revision.ready > 0);
-                assert!(ready, "seed {}: weight without ready pods", self.seed);
-                assert!(self.blind_since.is_none(), "seed {}: the weight rose while blind", self.seed);
-            }
+        let Some(State::Canary(before)) = &self.status.state else { return };
+        if after.trial == before.trial && after.weight > before.weight {
+            let ready = self.revisions.get(&after.trial.digest).is_some_and(|revision| revision.ready > 0);
+            assert!(ready, "seed {}: weight without ready pods", self.seed);
+            assert!(self.blind_since.is_none(), "seed {}: the weight rose while blind", self.seed);
         }
     }
 
-    fn commit(&mut self, decision: Decision) {
+    fn commit(&mut self, decision: &Decision) {
         if let Some(pending) = &decision.status.pending_record {
             let spec: DecisionRecordSpec = serde_json::from_str(&pending.spec).unwrap();
             match record::replay(&spec) {
@@ -349,7 +348,9 @@ impl World {
             due
         };
         if let Some((_, attempt)) = self.attempt.as_mut().filter(|_| !self.deaf) {
-            due.iter().for_each(|signal| attempt.take(signal));
+            for signal in &due {
+                attempt.take(signal);
+            }
         }
         let Some(route) = self.route.clone() else { return };
         let expected = self.rate * TICK as f64 / 1000.0;
