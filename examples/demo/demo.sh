@@ -29,8 +29,9 @@ trap stop_load EXIT
 # Sessions of three turns that echo the pin; bounded in time, and ended by stop_load.
 start_load() { # seed, and so the questions that are asked
   stop_load
-  inside "$LOADGEN" --url "$GATEWAY/v1/turn" --host oracle.example --sessions-per-second 40 --duration 280 --turns 3 \
-    --think-time 0.3 --seed "$1" --report "$work/load-$1.json" >/dev/null 2>"$work/load-$1.log" &
+  # Through exec the number of the process is the generator's own, which a signal then reaches.
+  (exec tests/cluster/run.sh "$LOADGEN" --url "$GATEWAY/v1/turn" --host oracle.example --sessions-per-second 40 --duration 280 --turns 3 \
+    --think-time 0.3 --seed "$1" --report "$work/load-$1.json" >/dev/null 2>"$work/load-$1.log") &
   load_pid=$!
   sleep 2
   kill -0 "$load_pid" 2>/dev/null || die "the load generator did not start: $(tail -n 3 "$work/load-$1.log")"
