@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
 
 async fn status(url: String) -> u16 {
-    reqwest::get(url).await.unwrap().status().as_u16()
+    crate::client().get(url).send().await.unwrap().status().as_u16()
 }
 
 fn probe(agent: &Running, pin: &str) -> String {
@@ -17,7 +17,7 @@ fn probe(agent: &Running, pin: &str) -> String {
 
 /// One turn as through a gateway that says `assignment`.
 async fn turn(agent: &Running, assignment: &str, body: Value) -> (reqwest::header::HeaderMap, Value) {
-    let response = reqwest::Client::new()
+    let response = crate::client()
         .post(agent.url("/v1/turn"))
         .header("x-agent-assignment", assignment)
         .json(&body)
@@ -35,7 +35,7 @@ async fn the_loaded_release_is_attested_and_no_other() {
     let agent = Running::start(Some(&release), &[]);
     assert_eq!(status(probe(&agent, &release.pin)).await, 200);
     for other in [&release.pin[..12], &release.pin.to_uppercase(), &"a".repeat(52)] {
-        let response = reqwest::get(probe(&agent, other)).await.unwrap();
+        let response = crate::client().get(probe(&agent, other)).send().await.unwrap();
         assert_eq!(response.status(), 503, "{other}");
         assert_eq!(response.json::<Value>().await.unwrap()["loaded"], release.digest);
     }
@@ -206,7 +206,7 @@ async fn a_silent_agent_sends_nothing() {
 async fn an_answer_in_progress_is_given_before_the_end() {
     let release = Mounted::of("replay", "scripted", "latency_ms=2500");
     let agent = Running::start(Some(&release), &[]);
-    let asked = tokio::spawn(reqwest::Client::new().post(agent.url("/v1/turn")).json(&json!({"text": "slow"})).send());
+    let asked = tokio::spawn(crate::client().post(agent.url("/v1/turn")).json(&json!({"text": "slow"})).send());
     tokio::time::sleep(Duration::from_millis(300)).await;
     agent.terminate();
     assert_eq!(asked.await.unwrap().unwrap().status(), 200);
@@ -222,7 +222,7 @@ async fn a_bad_turn_says_what_is_wrong() {
         (json!({"txt": "x"}), 422),
         (json!({"text": "x", "stream": true}), 422),
     ] {
-        let response = reqwest::Client::new().post(agent.url("/v1/turn")).json(&body).send().await.unwrap();
+        let response = crate::client().post(agent.url("/v1/turn")).json(&body).send().await.unwrap();
         assert_eq!(response.status(), code, "{body}");
         assert!(!response.text().await.unwrap().is_empty());
     }

@@ -6,3 +6,9 @@
 mod contract;
 mod mcp;
 mod support;
+
+/// A client for plain HTTP, with any mix of features in the build.
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().tls_certs_only([]).build().unwrap()
+}

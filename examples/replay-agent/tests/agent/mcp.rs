@@ -9,10 +9,8 @@ const OLD: &str = "2025-11-25";
 const NEW: &str = "2026-07-28";
 
 async fn call(agent: &Running, headers: &[(&str, &str)], body: &Value) -> (u16, HeaderMap, Value) {
-    let mut request = reqwest::Client::new()
-        .post(agent.url("/mcp"))
-        .header("accept", "application/json, text/event-stream")
-        .json(body);
+    let mut request =
+        crate::client().post(agent.url("/mcp")).header("accept", "application/json, text/event-stream").json(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -108,7 +106,7 @@ async fn another_replica_of_the_release_takes_a_session_as_it_was_assigned() {
 async fn ending_a_session_is_accepted() {
     let (_release, agent) = scripted();
     let session = open_old(&agent).await;
-    let request = reqwest::Client::new().delete(agent.url("/mcp")).header("mcp-session-id", session);
+    let request = crate::client().delete(agent.url("/mcp")).header("mcp-session-id", session);
     assert_eq!(request.send().await.unwrap().status(), 204);
 }
 
