@@ -10,7 +10,7 @@ export CARGO_BUILD_BUILD_DIR ?= $(ROLLPIN_CACHE)/build
 UNIT := --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: help tools cluster cluster-down kubeconfig shell images test test-unit test-deny test-cluster crds demo demo-down
+.PHONY: help tools cluster cluster-down kubeconfig shell images test test-unit test-deny test-cluster crds bench-containment demo demo-down
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ test-deny: ## Advisories, licences and bans of all dependencies
 
 test-cluster: cluster ## The tests on the cluster, which is taken down when they pass (root)
 	@$(CLUSTER)/test.sh
+
+bench-containment: cluster ## From the committed verdict to the last answer of the withdrawn release, 30 rounds (root)
+	@BENCH=30 KEEP=1 $(CLUSTER)/test.sh alone::containment
 
 demo: cluster ## The whole story on real data, told on the terminal (root)
 	@examples/demo/demo.sh
