@@ -3,6 +3,8 @@
 use rollpin_crds::AgentRelease;
 use rollpin_crds::status::{AgentReleaseStatus, Cause, PauseReason, Phase, State};
 
+use rollpin_engine::phase;
+
 use crate::failure::Exit;
 
 /// Where a rollout stands for somebody who waits.
@@ -41,24 +43,10 @@ pub fn standing(release: &AgentRelease, baked: bool) -> Standing {
 
 /// Phase and message as one line.
 pub fn sentence(status: &AgentReleaseStatus) -> String {
-    let phase = status.phase.map_or("Pending", phase_word);
+    let phase = status.phase.map_or("Pending", phase::name);
     match status.message.as_deref().filter(|message| !message.is_empty()) {
         Some(message) => format!("{phase}: {message}"),
         None => phase.to_owned(),
-    }
-}
-
-/// The word of a phase.
-pub fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Pending => "Pending",
-        Phase::Progressing => "Progressing",
-        Phase::Paused => "Paused",
-        Phase::RollingBack => "RollingBack",
-        Phase::RolledBack => "RolledBack",
-        Phase::Baking => "Baking",
-        Phase::Healthy => "Healthy",
-        Phase::Failed => "Failed",
     }
 }
 

@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use rollpin_crds::AgentRelease;
-use rollpin_crds::status::{AgentReleaseStatus, Canary, Cause, Ended, GateStatus, Hold, Phase, State};
+use rollpin_crds::status::{AgentReleaseStatus, Canary, Ended, GateStatus, Hold, Phase, State};
+use rollpin_engine::decide::cause_word;
+use rollpin_engine::phase;
 use rollpin_engine::policy::Policy;
 
 use crate::args::{Explain, Global};
@@ -14,7 +16,6 @@ use crate::digests::short;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, BAD, FAINT, GOOD, STRONG, WAIT, count, styled};
 use crate::progress::Progress;
-use crate::settle;
 
 /// Prints the explanation.
 pub async fn run(global: &Global, it: &Explain) -> Result<Exit, Failure> {
@@ -44,7 +45,7 @@ pub fn text(release: &AgentRelease, now: Timestamp) -> String {
 }
 
 fn headline(name: &str, status: &AgentReleaseStatus) -> String {
-    let phase = status.phase.map_or("Pending", settle::phase_word);
+    let phase = status.phase.map_or("Pending", phase::name);
     let style = match status.phase {
         Some(Phase::Healthy | Phase::Baking) => GOOD,
         Some(Phase::RolledBack | Phase::RollingBack | Phase::Failed) => BAD,
@@ -159,17 +160,6 @@ fn trial(canary: &Canary, now: Timestamp) -> Vec<Vec<String>> {
 
 fn policy(canary: &Canary) -> Option<Policy> {
     serde_json::from_str(&canary.policy).ok()
-}
-
-fn cause_word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Regressed => "Regressed",
-        Cause::Alert => "Alert",
-        Cause::Person => "Person",
-        Cause::NotEnoughEvidence => "NotEnoughEvidence",
-        Cause::Infrastructure => "Infrastructure",
-        Cause::Superseded => "Superseded",
-    }
 }
 
 /// The e-values at which something happens.

@@ -12,7 +12,7 @@ use crate::connect::{self, Cluster};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::progress::Progress;
-use crate::settle;
+use rollpin_engine::phase;
 
 /// Prints releases.
 pub async fn run(global: &Global, it: &Get) -> Result<Exit, Failure> {
@@ -96,7 +96,7 @@ fn row(release: &AgentRelease, columns: Columns, now: Timestamp) -> Vec<String> 
     row.extend(columns.namespace.then(|| release.namespace().unwrap_or_default()));
     row.extend([
         release.name_any(),
-        status.phase.map_or("", settle::phase_word).to_owned(),
+        status.phase.map_or("", phase::name).to_owned(),
         texts.serving,
         texts.desired,
         status.weight.map(|weight| weight.to_string()).unwrap_or_default(),

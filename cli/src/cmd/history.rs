@@ -11,7 +11,7 @@ use crate::connect::{self, Cluster};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, BAD, GOOD, count, styled};
 use crate::progress::Progress;
-use crate::settle;
+use rollpin_engine::phase;
 
 /// Prints the chain.
 pub async fn run(global: &Global, it: &History) -> Result<Exit, Failure> {
@@ -63,8 +63,8 @@ fn row(record: &DecisionRecord, wide: bool) -> Vec<String> {
     let mut row = vec![
         spec.sequence.to_string(),
         format!("{:.0}", spec.at.0),
-        spec.from.map_or("", settle::phase_word).to_owned(),
-        settle::phase_word(spec.to).to_owned(),
+        spec.from.map_or("", phase::name).to_owned(),
+        phase::name(spec.to).to_owned(),
         spec.message.clone(),
     ];
     row.extend(wide.then(|| [record.name_any(), spec.hash.clone()]).into_iter().flatten());

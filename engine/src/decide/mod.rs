@@ -232,8 +232,9 @@ pub(crate) fn nothing_yet(now: Timestamp) -> State {
     State::Pending(Pending { first: None, since: time(now), failed: None })
 }
 
-/// Words for a cause.
-pub(crate) fn cause_word(cause: Cause) -> &'static str {
+/// The word for a cause, in status, events and CLI.
+#[must_use]
+pub fn cause_word(cause: Cause) -> &'static str {
     match cause {
         Cause::Regressed => "Regressed",
         Cause::Alert => "Alert",
