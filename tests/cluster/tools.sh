@@ -112,6 +112,8 @@ missing_packages() {
     dpkg-query -Wf '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
   done
   python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
+  python3 -c 'import ensurepip' >/dev/null 2>&1 || echo python3-venv
+  command -v cc >/dev/null || echo build-essential
 }
 
 install_packages() { # package...
