@@ -1,6 +1,6 @@
 # The commands of this repository, each one line away from the script that does the work.
 # `make demo` and `make test` need a Debian machine with Rust, Go and root; everything else
-# that they need they install by themselves, the first time in about 15 minutes.
+# that they need they install by themselves, the first time in 20 to 30 minutes.
 # No target may need another checkout, a registry of images or a cluster that is already there.
 
 CLUSTER := tests/cluster
@@ -15,7 +15,7 @@ UNIT := --workspace
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-tools: ## Install Debian packages and build the cluster's tools (first time about 10 min)
+tools: ## Install Debian packages and build the tools of the cluster (first time 10 to 15 min)
 	@$(CLUSTER)/tools.sh packages kubernetes etcd gateway-crds envoy pause envoy-gateway coredns helm
 
 cluster: tools ## Bring up a real Kubernetes with a real gateway, for this checkout alone (root)
