@@ -5,7 +5,7 @@
 use rollpin_crds::gate::Role;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{Evidence, GateEvidence, Sight, SliceEvidence, process};
+use crate::evidence::{Counts, Evidence, GateEvidence, Sight, SliceEvidence, process};
 use crate::policy::{GatePolicy, Policy};
 use crate::stats::merge;
 use crate::stats::plan::canary_sessions_to_promotion;
@@ -104,6 +104,8 @@ pub enum Reason {
     Blind,
     /// A sampler stands before the source: nothing that was counted is held for or against the release.
     Sampled,
+    /// More sessions are seen on two releases than an honest pin allows: those that stay are no fair sample.
+    SessionsMove,
 }
 
 /// What all gates say together.
@@ -128,6 +130,17 @@ impl Judgement<'_> {
         merge::holds(self.average)
     }
 
+    /// A gate in which both releases are worse than stable was before the attempt, by more than the margin: trouble of
+    /// the provider or of the callers, and no evidence about the release. The weight waits until it has passed.
+    #[must_use]
+    pub fn common_trouble(&self) -> Option<&Judged<'_>> {
+        self.acting().find(|gate| {
+            let before = baseline_rate(gate.policy) + gate.policy.margin.unwrap_or(1.0);
+            let worse = |arm: Counts| arm.sessions >= 20 && arm.bad as f64 > before * arm.sessions as f64;
+            gate.policy.baseline.is_some() && worse(gate.evidence.canary) && worse(gate.evidence.stable)
+        })
+    }
+
     /// Gates that can hold the release back.
     pub fn acting(&self) -> impl Iterator<Item = &Judged<'_>> {
         self.gates.iter().filter(|gate| gate.acts)
@@ -145,11 +158,12 @@ impl Judgement<'_> {
 #[must_use]
 pub fn judge<'a>(policy: &'a Policy, evidence: &'a Evidence, attempt: i64) -> Judgement<'a> {
     let line = merge::retry_threshold(policy.false_promotion, u32::try_from(attempt).unwrap_or(1));
+    let distrust = distrust(evidence);
     let mut gates: Vec<Judged<'a>> = policy
         .gates
         .iter()
         .filter_map(|gate| Some((gate, evidence.gates.iter().find(|seen| seen.gate == gate.name)?)))
-        .map(|(gate, seen)| judge_one(gate, seen, line, &evidence.sight))
+        .map(|(gate, seen)| judge_one(gate, seen, line, &evidence.sight, distrust.as_ref()))
         .collect();
     let shares: Vec<merge::Shared> = gates.iter().map(shared).collect();
     let average = merge::average(&shares);
@@ -171,22 +185,43 @@ pub fn judge<'a>(policy: &'a Policy, evidence: &'a Evidence, attempt: i64) -> Ju
     Judgement { gates, average, guilty, verdict, non_inferior }
 }
 
-fn judge_one<'a>(policy: &'a GatePolicy, evidence: &'a GateEvidence, line: f64, sight: &Sight) -> Judged<'a> {
-    let sampled = matches!(sight, Sight::Sampled { .. });
-    let strength = if sampled { Strength::default() } else { strength_of(policy, evidence) };
+/// Sessions that are seen on two releases, of a thousand, from which on nothing is compared.
+const MOVED_PER_MILLE: i64 = 20;
+
+/// Why nothing that was counted is held for or against the release, if so.
+fn distrust(evidence: &Evidence) -> Option<Reason> {
+    let sessions = &evidence.sessions;
+    let moved = sessions.moved * 1_000 > (sessions.canary + sessions.stable) * MOVED_PER_MILLE;
+    match evidence.sight {
+        Sight::Sampled { .. } => Some(Reason::Sampled),
+        // Two sessions are an accident.
+        Sight::Fresh | Sight::Quiet { .. } | Sight::Blind { .. } => {
+            (moved && sessions.moved > 2).then_some(Reason::SessionsMove)
+        }
+    }
+}
+
+fn judge_one<'a>(
+    policy: &'a GatePolicy,
+    evidence: &'a GateEvidence,
+    line: f64,
+    sight: &Sight,
+    distrust: Option<&Reason>,
+) -> Judged<'a> {
+    let strength = if distrust.is_some() { Strength::default() } else { strength_of(policy, evidence) };
     let (acts, verdict, reason) = match policy.role {
         Role::Observed => (false, Verdict::Insufficient, Reason::Observed),
         Role::Guardrail | Role::Success | Role::Veto if left_out(policy, evidence) => {
             (false, Verdict::Insufficient, Reason::NotReportedByStable)
         }
-        Role::Guardrail | Role::Success | Role::Veto if sampled => (false, Verdict::Insufficient, Reason::Sampled),
-        Role::Guardrail | Role::Success | Role::Veto if matches!(sight, Sight::Blind { .. }) => {
-            (true, Verdict::Blind, Reason::Blind)
-        }
-        Role::Guardrail | Role::Success | Role::Veto => {
-            let (verdict, reason) = by_evidence(policy, evidence, strength, line);
-            (true, verdict, reason)
-        }
+        Role::Guardrail | Role::Success | Role::Veto => match distrust {
+            Some(reason) => (false, Verdict::Insufficient, reason.clone()),
+            None if matches!(sight, Sight::Blind { .. }) => (true, Verdict::Blind, Reason::Blind),
+            None => {
+                let (verdict, reason) = by_evidence(policy, evidence, strength, line);
+                (true, verdict, reason)
+            }
+        },
     };
     Judged { policy, evidence, verdict, reason, strength, acts }
 }

@@ -413,7 +413,7 @@ fn begin_step(trial: &Trial<'_>, percent: i64) -> Move {
 /// Enough was seen at this weight: each acting gate has its sessions, or is slow and the weight stays small.
 fn enough(trial: &Trial<'_>, sessions: i64) -> bool {
     let Some(judgement) = trial.judgement.as_ref() else { return false };
-    if judgement.holds_the_ramp() || judgement.verdict == Verdict::Blind {
+    if judgement.holds_the_ramp() || judgement.verdict == Verdict::Blind || judgement.common_trouble().is_some() {
         return false;
     }
     let next = next_percent(trial.policy, trial.canary.step);

@@ -232,7 +232,7 @@ fn session_affinity(facts: &Facts<'_>) -> Option<Said> {
     let moved = facts.seen.evidence.as_ref().map_or(0, |evidence| evidence.sessions.moved);
     let counted =
         facts.seen.evidence.as_ref().map_or(0, |evidence| evidence.sessions.canary + evidence.sessions.stable);
-    if counted > 0 && moved * 50 > counted {
+    if moved > 2 && moved * 50 > counted {
         let message = format!(
             "{moved} of {counted} sessions were seen on two releases: their clients do not carry the pin, so session gates read Insufficient"
         );

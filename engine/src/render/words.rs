@@ -246,6 +246,15 @@ pub(crate) fn needs(facts: &TrialFacts<'_>) -> String {
     if let Some(silent) = judgement.acting().find(|gate| matches!(gate.reason, Reason::NotReported { .. })) {
         return format!("Insufficient: {} {}", silent.policy.name, reason(&silent.reason));
     }
+    if let Some(moving) = judgement.gates.iter().find(|gate| gate.reason == Reason::SessionsMove) {
+        return format!("Insufficient: {}", reason(&moving.reason));
+    }
+    if let Some(both) = judgement.common_trouble() {
+        return format!(
+            "{} is worse than before on both releases, which says nothing about the new one: the weight does not rise",
+            both.policy.name
+        );
+    }
     if judgement.holds_the_ramp() {
         let tightest = judgement.tightest().map_or("a gate", |gate| gate.policy.name.as_str());
         return format!(
@@ -282,7 +291,8 @@ fn needed(reason: &Reason) -> Option<i64> {
         | Reason::NonInferior
         | Reason::Regressed
         | Reason::Blind
-        | Reason::Sampled => None,
+        | Reason::Sampled
+        | Reason::SessionsMove => None,
     }
 }
 
@@ -319,6 +329,9 @@ pub fn reason(reason: &Reason) -> String {
         Reason::Regressed => "shown worse than its tolerance".to_owned(),
         Reason::Blind => "its source cannot be read".to_owned(),
         Reason::Sampled => "its source is sampled: every rate is biased".to_owned(),
+        Reason::SessionsMove => {
+            "too many sessions are seen on both releases: their clients do not carry the pin".to_owned()
+        }
     }
 }
 

@@ -229,6 +229,29 @@ fn telemetry_that_stops_for_both_releases_is_blindness_and_not_a_verdict() {
 }
 
 #[test]
+fn sessions_that_are_seen_on_both_releases_end_without_a_promotion_or_blame() {
+    let mut world = serving(SEED);
+    world.wandering = 0.3;
+    world.apply("b", Behavior::failing(0.5));
+    world.run_to(Phase::RolledBack, 700);
+    assert!(held(&world).is_empty(), "{:?}", world.status.message);
+    let Some(State::Steady(steady)) = &world.status.state else { panic!() };
+    assert_eq!(steady.ended.as_ref().unwrap().cause, Cause::NotEnoughEvidence);
+}
+
+#[test]
+fn trouble_of_both_releases_holds_the_weight_and_blames_nobody() {
+    let mut world = serving(SEED);
+    world.apply("b", Behavior::failing(0.5));
+    world.becomes("a", Behavior::failing(0.5));
+    world.run(300);
+    assert_eq!(world.status.phase, Some(Phase::Progressing), "{:?}", world.status.message);
+    assert_eq!(world.status.weight, Some(5));
+    assert!(world.status.message.clone().unwrap().contains("on both releases"), "{:?}", world.status.message);
+    assert!(held(&world).is_empty());
+}
+
+#[test]
 fn a_missing_signal_never_advances_and_ends_without_blame() {
     let mut world = World::new(SEED);
     world.apply("a", Behavior::silent());

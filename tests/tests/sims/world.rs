@@ -60,6 +60,8 @@ pub struct World {
     pub sampled: bool,
     /// Telemetry of both releases is lost on its way.
     pub deaf: bool,
+    /// Share of sessions that are also seen on the other release.
+    pub wandering: f64,
     pub commands: Vec<CommandSeen>,
     pub past: Vec<PastAttempt>,
     pub records: Vec<DecisionRecordSpec>,
@@ -95,6 +97,7 @@ impl World {
             blind_since: None,
             sampled: false,
             deaf: false,
+            wandering: 0.0,
             commands: vec![],
             past: vec![],
             records: vec![],
@@ -375,6 +378,10 @@ impl World {
         let start = Start { assignment: Assignment::Weighted, slices: vec![] };
         self.say(&release, &conversation, 0, Kind::Start(start));
         self.say(&release, &conversation, 300, Kind::Turn(Turn { empty: Some(false), ..Turn::default() }));
+        let other = route.weights.iter().find(|(other, _)| *other != release).filter(|_| self.wandering > 0.0);
+        if let Some((other, _)) = other.filter(|_| self.draw() < self.wandering).cloned() {
+            self.say(&other, &conversation, 600, Kind::Turn(Turn::default()));
+        }
         if let Some(failed) = failed {
             self.say(&release, &conversation, 500, Kind::Evaluation { name: "task_success".into(), failed });
         }
