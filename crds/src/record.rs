@@ -70,6 +70,6 @@ pub struct PendingRecord {
     #[schemars(length(max = 253))]
     pub name: String,
     /// Its spec, as JSON.
-    #[schemars(length(max = 65_536))]
+    #[schemars(length(max = 524_288))]
     pub spec: String,
 }

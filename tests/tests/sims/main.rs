@@ -378,6 +378,21 @@ fn editing_gates_in_the_middle_keeps_the_frozen_policy_and_says_so() {
 }
 
 #[test]
+fn thirty_two_gates_fit_into_a_record_and_a_status() {
+    let mut world = serving(SEED);
+    world.policy.gates = (0..32)
+        .map(|number| {
+            let gate = world::gate(&format!("task_success_{number}"), rollpin_engine::policy::Role::Success, 0.10);
+            rollpin_engine::policy::GatePolicy { outcome: "task_success".to_owned(), share: 1.0 / 32.0, ..gate }
+        })
+        .collect();
+    world.apply("b", Behavior::failing(0.5));
+    world.run_to(Phase::RolledBack, 300);
+    let status = serde_json::to_string(&world.status).unwrap().len();
+    assert!(status <= 512 * 1024, "{status} bytes");
+}
+
+#[test]
 fn suspend_stops_at_the_weight_and_starts_nothing() {
     let mut world = serving(SEED);
     world.settings.suspend = true;
