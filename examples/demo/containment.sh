@@ -29,7 +29,7 @@ for kind in ("new", "pinned"):
     last = (seen.get("last_answer_us") or {}).get(kind)
     if last:
         sent = seen["last_sent_us"][kind]
-        print(f"  verdict committed -> last {kind} request that still reached the withdrawn release: {max(0, sent / 1000 - 1000 * verdict):.0f} ms; its answer: {last / 1000 - 1000 * verdict:.0f} ms (answers under way are not cut off)")
+        print(f"  verdict committed -> last {kind} request that still reached the withdrawn release: {max(0, sent / 1000 - 1000 * verdict):.0f} ms; its answer: {max(0, last / 1000 - 1000 * verdict):.0f} ms (0: none after the verdict; answers under way are not cut off)")
 print(f"  sessions that began on it: {seen.get('new_sessions', 0)}; sessions moved back to the stable release: {report['moved']}")
 print(f"  follow-ups answered by the release that their session began on: {report['sticky_followups']} of {report['followups']}")
 EOF
