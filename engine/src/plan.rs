@@ -25,7 +25,7 @@ pub struct Plan {
     pub baked: Option<ReleaseRef>,
 }
 
-/// The one `HTTPRoute` of an agent: pin rules first, then the weighted rule.
+/// The one `HTTPRoute` of an agent: shares of new sessions, and where pinned ones go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoutePlan {
